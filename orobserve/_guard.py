@@ -1,0 +1,58 @@
+"""The one place where errors of ours are swallowed: counted, logged once per cause, never shown to the caller.
+
+The log line names the kind of error and the place, not its message: that may quote a prompt or a key.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_log = logging.getLogger("orobserve")
+_lock = threading.Lock()
+swallowed: Counter[str] = Counter()
+
+
+class _Guard:
+    """A context manager that lets no `Exception` of the block out. Stateless, so one object serves every use."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if kind is None or not issubclass(kind, Exception):
+            return False
+        _note(kind, traceback)
+        return True
+
+
+def _note(kind: type[BaseException], traceback: TracebackType | None) -> None:
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    place = "unknown place"
+    if traceback is not None:
+        place = f"{traceback.tb_frame.f_globals.get('__name__', '?')}:{traceback.tb_lineno}"
+    cause = f"{kind.__module__}.{kind.__qualname__} at {place}"
+    with _lock:
+        swallowed[cause] += 1
+        is_new = swallowed[cause] == 1
+    if is_new:
+        _log.warning("orobserve could not observe something (%s); your call is not affected", cause)
+
+
+guard = _Guard()
+
+
+def reset() -> None:
+    """Forget what was swallowed (for tests)."""
+    with _lock:
+        swallowed.clear()

@@ -1,0 +1,145 @@
+"""The one module with global state: what `instrument()` has set up."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from orobserve import __version__, config
+from orobserve._worker import Worker
+from orobserve.capture import _patches, client
+from orobserve.capture.observer import Observer
+from orobserve.telemetry import console, names, providers
+from orobserve.telemetry.events import Events
+from orobserve.telemetry.jobs import Jobs
+from orobserve.telemetry.metrics import Metrics
+from orobserve.telemetry.spans import Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from opentelemetry.trace import Tracer
+
+    from orobserve.config import Config
+    from orobserve.generation import Generation
+
+FLUSH_BUDGET = 10.0  # seconds
+
+_lock = threading.RLock()
+_worker = Worker()
+_state: dict[str, Any] = {}
+
+
+def instrument(given: Mapping[str, Any]) -> None:
+    """Observe every OpenRouter call of the process; a second time replaces the settings."""
+    settings = config.load(given)
+    with _lock:
+        observer = _observer(settings)
+        _patches.install(observer)
+
+
+def instrument_client(target: Any, given: Mapping[str, Any]) -> None:  # noqa: ANN401 - httpx or httpx2 client
+    """Observe one client, by the settings of `instrument()` if that was called and nothing else is given."""
+    settings = config.load(given)
+    with _lock:
+        own = None if "observer" in _state and not given else _observer(settings)
+        client.instrument(target, lambda: own if own is not None and own.active else _patches.observer())
+
+
+def _observer(settings: Config) -> Observer:
+    outlets = _Outlets(settings)
+    recorder = Recorder(
+        settings,
+        tracer=outlets.tracer,
+        metrics=outlets.metrics,
+        events=Events(settings),
+        jobs=Jobs(),
+        listen=outlets.listen,
+    )
+    observer = Observer(settings, recorder)
+    _state["observer"] = observer
+    _set_console(settings)
+    return observer
+
+
+class _Outlets:
+    """Providers, looked up at the first call: nothing of ours is started before."""
+
+    def __init__(self, settings: Config) -> None:
+        self._settings = settings
+        self._tracer: Tracer | None = None
+        self._metrics: Metrics | None = None
+        if settings.tracer_provider is None and not providers.has_tracer_provider():
+            wanted = [providers.endpoint_for(signal) for signal in ("TRACES", "METRICS")]
+            if any(wanted):
+                providers.import_exporters()
+
+    def tracer(self) -> Tracer:
+        """Return our tracer."""
+        if self._tracer is None:
+            provider = self._settings.tracer_provider or providers.tracer_provider()
+            self._tracer = provider.get_tracer(names.SCOPE, __version__, schema_url=names.SCHEMA_URL)
+        return self._tracer
+
+    def metrics(self) -> Metrics:
+        """Return our instruments."""
+        if self._metrics is None:
+            provider = self._settings.meter_provider or providers.meter_provider()
+            self._metrics = Metrics(provider, self._settings)
+        return self._metrics
+
+    def listen(self) -> Callable[[Generation], None] | None:
+        """Return who gets the finished records, if anybody does."""
+        return self._submit if _worker.has_callbacks else None
+
+    def _submit(self, generation: Generation) -> None:
+        if not _worker.submit(generation):
+            self.metrics().drop("generation", "queue_full")
+
+
+def _set_console(settings: Config) -> None:
+    previous = _state.pop("console", None)
+    if previous is not None:
+        _worker.remove(previous)
+    wanted = settings.console
+    if wanted is None:
+        nothing_set_up = settings.tracer_provider is None and not providers.has_tracer_provider()
+        wanted = nothing_set_up and not providers.endpoint_for("TRACES") and console.is_terminal(sys.stderr)
+        if wanted:
+            sys.stderr.write(console.HINT + "\n")
+    if wanted:
+        _state["console"] = console.Console()
+        _worker.add(_state["console"])
+
+
+def uninstrument() -> None:
+    """Stop observing and restore what was changed; calls in flight still end their spans."""
+    with _lock:
+        _patches.uninstall()
+        client.uninstrument_all()
+        observer = _state.pop("observer", None)
+        if observer is not None:
+            observer.active = False
+        shown = _state.pop("console", None)
+        if shown is not None:
+            _worker.flush(FLUSH_BUDGET)
+            _worker.remove(shown)
+
+
+def on_generation(callback: Callable[[Generation], None]) -> Callable[[], None]:
+    """Hand every finished record to a function, on a background thread; returns what undoes it."""
+    _worker.add(callback)
+    return lambda: _worker.remove(callback)
+
+
+def flush(timeout: float = FLUSH_BUDGET) -> bool:
+    """Hand out and export everything that is finished; returns False if it took longer than `timeout` seconds."""
+    from opentelemetry import metrics, trace  # noqa: PLC0415 - kept off the import path
+
+    done = _worker.flush(timeout)
+    for provider in (trace.get_tracer_provider(), metrics.get_meter_provider()):
+        force_flush = getattr(provider, "force_flush", None)
+        if force_flush is not None:
+            done = bool(force_flush(int(timeout * 1000))) and done
+    return done

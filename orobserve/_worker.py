@@ -1,0 +1,96 @@
+"""The one background thread: hands finished records to callbacks, off the request path.
+
+Started at the first record, alive only in the process that started it (a forked child begins with an empty queue), and
+drained at exit within a budget.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from orobserve._guard import guard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orobserve.generation import Generation
+
+EXIT_BUDGET = 2.0  # seconds
+_CAPACITY = 10_000
+
+
+class Worker:
+    """Runs callbacks in order. A full queue drops the record and counts it: nobody ever waits for a callback."""
+
+    def __init__(self, *, capacity: int = _CAPACITY) -> None:
+        self._capacity = capacity
+        self._callbacks: list[Callable[[Generation], None]] = []
+        self._registered = False
+        self._reset()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self) -> None:
+        self._queue: queue.Queue[Generation] = queue.Queue(self._capacity)
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def has_callbacks(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._callbacks)
+
+    def add(self, callback: Callable[[Generation], None]) -> None:
+        """Add a callback."""
+        self._callbacks.append(callback)
+
+    def remove(self, callback: Callable[[Generation], None]) -> None:
+        """Remove a callback; one that is not there is not missed."""
+        if callback in self._callbacks:
+            self._callbacks.remove(callback)
+
+    def submit(self, generation: Generation) -> bool:
+        """Queue a record; returns False if it was dropped."""
+        if self._thread is None:
+            self._start()
+        try:
+            self._queue.put_nowait(generation)
+        except queue.Full:
+            return False
+        return True
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="orobserve", daemon=True)
+                self._thread.start()
+                if not self._registered:
+                    self._registered = True
+                    atexit.register(self.flush, EXIT_BUDGET)
+
+    def _run(self) -> None:
+        records = self._queue
+        while True:
+            generation = records.get()
+            for callback in list(self._callbacks):
+                with guard:
+                    callback(generation)
+            records.task_done()
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until everything queued was handed out; returns False if that took longer than `timeout` seconds."""
+        if self._thread is None or self._thread is threading.current_thread():
+            return True
+        deadline = time.monotonic() + timeout
+        finished = self._queue.all_tasks_done
+        with finished:
+            while self._queue.unfinished_tasks:
+                left = deadline - time.monotonic()
+                if left <= 0 or not finished.wait(left):
+                    return False
+        return True

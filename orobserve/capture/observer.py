@@ -1,0 +1,123 @@
+"""What every edge asks: is this call ours, and if so, who is told about it?
+
+The outermost layer wins: while a call is in flight, clients beneath it (a transport over another library) are not seen.
+"""
+
+from __future__ import annotations
+
+import time
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as otel_context
+
+from orobserve import ambient
+from orobserve._guard import guard
+from orobserve.telemetry.nested import foreign_span, suppressed
+from orobserve.wire.exchange import Exchange
+from orobserve.wire.route import Hosts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from contextvars import Token
+
+    from opentelemetry.context import Context
+
+    from orobserve.config import Config
+    from orobserve.telemetry.spans import Recorder
+    from orobserve.wire.route import Route
+
+_inside: ContextVar[bool] = ContextVar("orobserve_inside_exchange", default=False)
+
+# The only headers that say something to us, by their bytes on the wire.
+_WANTED = {
+    name.encode(): name
+    for name in (
+        "authorization",
+        "x-api-key",
+        "content-type",
+        "content-encoding",
+        "x-session-id",
+        "x-openrouter-cache",
+        "x-openrouter-cache-ttl",
+        "http-referer",
+        "x-openrouter-title",
+        "x-title",
+        "x-generation-id",
+        "x-openrouter-cache-status",
+        "x-openrouter-cache-age",
+        "x-openrouter-cache-source-id",
+        "retry-after",
+    )
+}
+
+
+def headers_of(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return the headers that say something to us, names in lower case."""
+    found: dict[str, str] = {}
+    for name, value in raw:
+        known = _WANTED.get(name.lower())
+        if known is not None:
+            found[known] = value.decode("latin-1")
+    return found
+
+
+class Observer:
+    """The settings of now, as edges see them."""
+
+    __slots__ = ("_clock", "_config", "_hosts", "_recorder", "active")
+
+    def __init__(self, config: Config, recorder: Recorder, clock: Callable[[], int] = time.time_ns) -> None:
+        self._config = config
+        self._recorder = recorder
+        self._hosts = Hosts(config.hosts)
+        self._clock = clock
+        self.active = True
+
+    def knows(self, host: str) -> bool:
+        """Tell whether a call to this host (lower case) may be one of ours; all that other calls pay for."""
+        return self.active and self._hosts.know(host)
+
+    def route(self, method: str, host: str, port: int | None, path: str, *, tls: bool) -> Route | None:
+        """Return the route of a call that is to be observed, or None."""
+        if _inside.get() or (suppressed() and foreign_span() is None):
+            return None
+        return self._hosts.route(method, host, port, path, tls=tls)
+
+    def begin(
+        self, route: Route, headers: Mapping[str, str], body: bytes | Mapping[str, Any], query: str
+    ) -> tuple[Exchange, Context]:
+        """Begin a call; returns what the edge tells, and the context in which the call is to run."""
+        exchange = Exchange(
+            route,
+            clock=self._clock,
+            wants_content=self._config.wants_content,
+            keeps_chunk_times=self._config.chunk_metric,
+            ambient=ambient.current(),
+        )
+        exchange.request(headers, body, query)
+        return exchange, self._recorder.begin(exchange)
+
+
+class Flight:
+    """The time in which the caller's own code sends the call: our span is current, and inner clients are quiet."""
+
+    __slots__ = ("_context", "_inside_token", "_token", "exchange")
+
+    def __init__(self, exchange: Exchange, context: Context) -> None:
+        self.exchange = exchange
+        self._context = context
+
+    def __enter__(self) -> Exchange:
+        """Attach; in the frame that detaches."""
+        self._token: Any = otel_context.attach(self._context)
+        self._inside_token: Token[bool] = _inside.set(True)
+        return self.exchange
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """Detach; an exception ends the call and goes on to the caller."""
+        _inside.reset(self._inside_token)
+        otel_context.detach(self._token)
+        if error is not None:
+            with guard:
+                self.exchange.end(error)

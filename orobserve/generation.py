@@ -1,0 +1,350 @@
+"""The record: everything known about one OpenRouter call, in the words of the OpenTelemetry semantic conventions.
+
+A `Generation` is immutable and knows nothing of HTTP, JSON, clocks or telemetry. Unknown is `None`: never 0, -1 or
+"unknown". Providers' spellings (`prompt_tokens`, `native_tokens_...`) end in `orobserve.wire`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+
+
+class Outcome(Enum):
+    """How a call ended. `COMPLETE` means the protocol's own terminal event (or the whole body) was seen."""
+
+    COMPLETE = "complete"
+    CANCELLED = "cancelled"  # the caller closed the stream, left its loop, or its task was cancelled
+    ABANDONED = "abandoned"  # nobody read or closed the response: the garbage collector ended it
+    TRUNCATED = "truncated"  # the peer ended the stream without its terminal event
+    FAILED = "failed"  # a transport exception, or an error that OpenRouter reported
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """A text part of a message."""
+
+    type: ClassVar[str] = "text"
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reasoning:
+    """Readable reasoning; encrypted reasoning and signatures are never kept."""
+
+    type: ClassVar[str] = "reasoning"
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A call the model asks for. `arguments` is JSON when it parses, else the text as sent."""
+
+    type: ClassVar[str] = "tool_call"
+    id: str | None = None
+    name: str | None = None
+    arguments: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallResponse:
+    """A tool's answer, sent back to the model."""
+
+    type: ClassVar[str] = "tool_call_response"
+    id: str | None = None
+    response: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Media:
+    """An image, sound, video or file, replaced by what it is: never its bytes.
+
+    `type` is `blob` (inline; `size` in bytes), `uri` or `file`.
+    """
+
+    type: str
+    modality: str
+    mime_type: str | None = None
+    uri: str | None = None
+    file_id: str | None = None
+    size: int | None = None
+
+
+Part: TypeAlias = Text | Reasoning | ToolCall | ToolCallResponse | Media
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message of the conversation; `role` is `system`, `user`, `assistant` or `tool`."""
+
+    role: str
+    parts: tuple[Part, ...]
+    name: str | None = None
+    finish_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What was said. Present only where somebody asked for content."""
+
+    input: tuple[Message, ...] = ()
+    output: tuple[Message, ...] = ()
+    system: tuple[Part, ...] = ()
+    tools: tuple[Json, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderPreferences:
+    """The request's `provider` object. Prices in USD per million tokens."""
+
+    order: tuple[str, ...] | None = None
+    only: tuple[str, ...] | None = None
+    ignore: tuple[str, ...] | None = None
+    quantizations: tuple[str, ...] | None = None
+    sort: str | None = None
+    allow_fallbacks: bool | None = None
+    require_parameters: bool | None = None
+    zdr: bool | None = None
+    data_collection: str | None = None
+    max_price_prompt: float | None = None
+    max_price_completion: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """The request's `trace` object: the five known keys and everything else as `metadata`."""
+
+    trace_id: str | None = None
+    trace_name: str | None = None
+    span_name: str | None = None
+    generation_name: str | None = None
+    parent_span_id: str | None = None
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What was asked for, as sent."""
+
+    model: str | None = None
+    models: tuple[str, ...] | None = None
+    variant: str | None = None
+    preset: str | None = None
+    route: str | None = None
+    provider: ProviderPreferences | None = None
+    plugins: tuple[str, ...] | None = None
+    server_tools: tuple[str, ...] | None = None
+    tool_count: int | None = None
+    tool_choice: str | None = None
+    service_tier: str | None = None
+    stream: bool | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    max_tokens: int | None = None
+    stop_sequences: tuple[str, ...] | None = None
+    choice_count: int | None = None
+    reasoning_level: str | None = None
+    reasoning_max_tokens: int | None = None
+    output_type: str | None = None
+    encoding_formats: tuple[str, ...] | None = None
+    dimensions: int | None = None
+    document_count: int | None = None
+    cache_control: bool | None = None
+    response_cache: bool | None = None
+    response_cache_ttl: int | None = None  # seconds
+    user: str | None = None
+    session_id: str | None = None
+    trace: Trace | None = None
+    referer: str | None = None
+    title: str | None = None
+    api_key_hash: str | None = None  # SHA-256 hex, as in OpenRouter's Keys API
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Token counts of the model's own tokeniser. Totals are inclusive; every other count is a subset, never added."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_write_input_tokens: int | None = None
+    cache_write_5m_input_tokens: int | None = None
+    cache_write_1h_input_tokens: int | None = None
+    reasoning_output_tokens: int | None = None
+    text_input_tokens: int | None = None
+    image_input_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    video_input_tokens: int | None = None
+    file_input_tokens: int | None = None
+    text_output_tokens: int | None = None
+    image_output_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    accepted_prediction_tokens: int | None = None
+    rejected_prediction_tokens: int | None = None
+    web_search_requests: int | None = None
+    web_fetch_requests: int | None = None
+    server_tools_requested: int | None = None
+    server_tools_executed: int | None = None
+    search_units: int | None = None
+    audio_input_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """USD. `total` is the number to sum: `charged`, plus `upstream` when the key was the caller's own (BYOK)."""
+
+    charged: float | None = None
+    upstream: float | None = None
+    upstream_input: float | None = None
+    upstream_output: float | None = None
+    total: float | None = None
+    is_byok: bool | None = None
+    ambiguous: bool | None = None  # True: the BYOK flag is missing and the figures disagree
+    source: str | None = None  # `response` or `generation`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One provider that was tried; `status` is its HTTP status."""
+
+    provider: str | None = None
+    model: str | None = None
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routing:
+    """How OpenRouter found the provider. The last attempt is the one that answered, if any did."""
+
+    router: str | None = None
+    strategy: str | None = None
+    region: str | None = None
+    requested_model: str | None = None
+    attempt_count: int | None = None
+    attempts: tuple[Attempt, ...] = ()
+    endpoint_count: int | None = None
+    fallback: bool | None = None
+    pipeline_stages: tuple[str, ...] | None = None
+    pipeline_cost: float | None = None
+    guardrail_blocked: bool | None = None
+    guardrail_ids: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheInfo:
+    """OpenRouter's own response cache (not the providers' prompt caches, which are in `Usage`). Seconds."""
+
+    status: str | None = None  # `hit` or `miss`
+    age: int | None = None
+    ttl: int | None = None
+    source_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Error:
+    """What went wrong. `type` is low-cardinality; `message` is free text of the peer and may quote the prompt."""
+
+    type: str
+    message: str | None = None
+    code: str | None = None
+    provider_code: str | None = None
+    retry_after: float | None = None  # seconds
+    availability_code: str | None = None
+    retryable: bool | None = None
+    excluded_by: tuple[str, ...] | None = None
+    fallback_models: tuple[str, ...] | None = None
+    affected_providers: tuple[str, ...] | None = None
+    transport: bool = False  # True: an exception of the HTTP library; `type` is its qualified name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Nanoseconds since the epoch; the first chunk is the first one with content, reasoning or a tool call."""
+
+    started_at: int
+    ended_at: int
+    first_chunk_at: int | None = None
+    chunks_at: tuple[int, ...] = ()  # of every chunk from the first with content on; only kept where asked for
+
+    @property
+    def chunk_gaps(self) -> list[float]:
+        """Seconds between one chunk and the next."""
+        return [(later - earlier) / 1e9 for earlier, later in zip(self.chunks_at, self.chunks_at[1:], strict=False)]
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the request's start to its last byte or abort."""
+        return (self.ended_at - self.started_at) / 1e9
+
+    @property
+    def time_to_first_chunk(self) -> float | None:
+        """Seconds from the request's start to the first chunk with content; None when nothing was streamed."""
+        return None if self.first_chunk_at is None else (self.first_chunk_at - self.started_at) / 1e9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """What passed in a streamed response."""
+
+    chunk_count: int = 0  # data events
+    keepalive_count: int = 0  # comments and pings
+    usage_missing: bool | None = None  # True: the stream ended without usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A video or a batch that OpenRouter works on after the call: `status` as the API names it."""
+
+    id: str
+    status: str | None = None
+    finished: bool = False
+    poll_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """One OpenRouter call. `id` is the generation id (`gen-...`), the key to everything OpenRouter knows of it."""
+
+    api_type: str
+    operation: str
+    outcome: Outcome
+    timing: Timing
+    request: Request
+    server_address: str
+    server_port: int
+    id: str | None = None
+    response_id: str | None = None
+    status_code: int | None = None
+    model: str | None = None
+    provider: str | None = None  # the upstream that served it, by display name
+    finish_reasons: tuple[str, ...] | None = None
+    native_finish_reasons: tuple[str, ...] | None = None
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    usage: Usage | None = None
+    cost: Cost | None = None
+    routing: Routing | None = None
+    cache: CacheInfo | None = None
+    error: Error | None = None
+    stream: Stream | None = None
+    job: Job | None = None
+    citation_count: int | None = None
+    image_count: int | None = None
+    tool_call_count: int | None = None
+    body_fault: str | None = None  # why the body could not be read: `malformed`, `oversized`, `empty`, `undecodable`
+    content: Content | None = None
+    tags: Mapping[str, Json] = field(default_factory=dict)  # from `orobserve.context(...)`
+    trace_id: str | None = None  # 32 hex digits of the span that stands for this call
+    span_id: str | None = None  # 16 hex digits
+    parent_span_id: str | None = None

@@ -1,0 +1,27 @@
+"""For `opentelemetry-instrument python app.py`: the same as `orobserve.instrument()`, with no line of code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+
+from orobserve import _runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+class OpenRouterInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped base
+    """OpenTelemetry's own interface to orobserve; needs the package opentelemetry-instrumentation."""
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """Return nothing: whichever of httpx and httpx2 the application has is instrumented."""
+        return ()
+
+    def _instrument(self, **kwargs: Any) -> None:  # noqa: ANN401 - the base class's signature
+        known = {name: kwargs[name] for name in ("tracer_provider", "meter_provider") if kwargs.get(name) is not None}
+        _runtime.instrument(known)
+
+    def _uninstrument(self, **_kwargs: Any) -> None:  # noqa: ANN401
+        _runtime.uninstrument()

@@ -1,0 +1,98 @@
+"""Message content in the semantic convention's shape: masked first, then cut to size, then written as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from orobserve._guard import guard
+from orobserve.generation import Media
+from orobserve.telemetry import names
+from orobserve.wire.redact import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from orobserve.config import Config
+    from orobserve.generation import Content, Message, Part
+
+_CUT_MARK = "…[truncated]"
+
+
+def masked(content: Content | None, config: Config) -> Content | None:
+    """Run the user's mask. A mask that fails means no content."""
+    if content is None or config.mask is None:
+        return content
+    result: Content | None = None
+    with guard:
+        result = config.mask(content)
+    return result
+
+
+def encode(content: Content, config: Config) -> dict[str, Any]:
+    """Return the content attributes in structured form, each within the size limit."""
+    attributes = {
+        names.INPUT_MESSAGES: [_message(message) for message in content.input],
+        names.OUTPUT_MESSAGES: [_message(message) for message in content.output],
+        names.SYSTEM_INSTRUCTIONS: [_part(part) for part in content.system],
+        names.TOOL_DEFINITIONS: list(content.tools),
+    }
+    return {name: _fit(value, config.content_limit) for name, value in attributes.items() if value}
+
+
+def as_text(attributes: dict[str, Any]) -> dict[str, str]:
+    """Return content attributes as JSON text, for spans."""
+    return {name: _json(value) for name, value in attributes.items()}
+
+
+def _message(message: Message) -> dict[str, Any]:
+    found: dict[str, Any] = {"role": message.role, "parts": [_part(part) for part in message.parts]}
+    if message.name:
+        found["name"] = message.name
+    if message.finish_reason:
+        found["finish_reason"] = message.finish_reason
+    return found
+
+
+def _part(part: Part) -> dict[str, Any]:
+    fields = asdict(part) if is_dataclass(part) else {}
+    found = {"type": part.type, **{key: value for key, value in fields.items() if value is not None}}
+    if isinstance(part, Media) and part.type == "blob":
+        found["content"] = ""  # the convention wants the key; the bytes are never captured
+    return _clean(found)
+
+
+def _clean(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {key: _clean(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_clean(item) for item in value]
+    return value
+
+
+def _fit(value: list[Any], limit: int) -> list[Any]:
+    """Shorten the longest texts until the JSON fits; the structure stays valid."""
+    text_limit = limit
+    while len(_json(value)) > limit and text_limit >= len(_CUT_MARK):
+        text_limit //= 2
+        value = [_cut(item, text_limit) for item in value]
+    while len(_json(value)) > limit and value:
+        value = value[1:]  # a very long conversation: the newest messages stay
+    return value
+
+
+def _cut(value: Any, limit: int) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, str):
+        return value if len(value) <= limit else value[: limit - len(_CUT_MARK)] + _CUT_MARK
+    if isinstance(value, dict):
+        return {key: _cut(item, limit) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_cut(item, limit) for item in value]
+    return value
+
+
+def _json(value: Iterable[Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)

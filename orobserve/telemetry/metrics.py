@@ -1,0 +1,253 @@
+"""The metrics of every call: few labels, all of bounded variety. Recorded before any sampling, so sums are true."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from orobserve import __version__
+from orobserve.telemetry import names
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import Meter, MeterProvider
+    from opentelemetry.util.types import AttributeValue
+
+    from orobserve.config import Config
+    from orobserve.generation import Generation, Usage
+
+OTHER = "_other"
+DURATION_BUCKETS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92]
+TOKEN_BUCKETS = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864]
+COST_BUCKETS = [1e-6, 1e-5, 1e-4, 5e-4, 1e-3, 5e-3, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
+_KINDS = {
+    "cache_read_input_tokens": "cache_read",
+    "cache_write_input_tokens": "cache_write",
+    "reasoning_output_tokens": "reasoning",
+    "image_input_tokens": "image",
+    "image_output_tokens": "image",
+    "audio_input_tokens": "audio",
+    "audio_output_tokens": "audio",
+    "video_input_tokens": "video",
+}
+_INFERENCE = frozenset({"chat", "text_completion", "generate_content"})
+
+
+class Cap:
+    """Keeps a label's variety bounded: names come from users and, worse, from models that make them up."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._known: set[str] = set()
+        self._lock = threading.Lock()
+
+    def __call__(self, value: str) -> str:
+        """Return the value, or `_other` once there are too many."""
+        if value in self._known:
+            return value
+        with self._lock:
+            if len(self._known) >= self._limit:
+                return OTHER
+            self._known.add(value)
+        return value
+
+
+class Metrics:
+    """The instruments."""
+
+    def __init__(self, provider: MeterProvider, config: Config) -> None:
+        meter = provider.get_meter(names.SCOPE, __version__, schema_url=names.SCHEMA_URL)
+        self._config = config
+        self._cap = Cap(config.model_limit)
+        self._cap_provider = Cap(config.model_limit)
+        self._families = [_Standard(meter)] if config.semconv != "next" else []
+        self._next = _Next(meter) if "next" in config.semconv else None
+        self._cost = meter.create_counter("openrouter.client.cost", "USD", "What OpenRouter billed")
+        self._cost_per_call = (
+            meter.create_histogram(
+                "openrouter.client.operation.cost",
+                "USD",
+                "Cost of one call",
+                explicit_bucket_boundaries_advisory=COST_BUCKETS,
+            )
+            if config.cost_histogram
+            else None
+        )
+        self._details = meter.create_counter(
+            "openrouter.client.token.details", "{token}", "Subsets of the token counts, not additive with them"
+        )
+        self._cache = meter.create_counter("openrouter.client.response_cache", "{request}", "Response cache results")
+        self._fallbacks = meter.create_counter("openrouter.client.fallbacks", "{attempt}", "Attempts that failed")
+        self._tools = meter.create_counter("openrouter.client.server_tool.calls", "{call}", "Server tool calls")
+        self._dropped = meter.create_counter("orobserve.dropped", "{item}", "What orobserve itself has lost")
+        self._active = meter.create_up_down_counter(
+            "openrouter.client.active_requests", "{request}", "Calls in flight, streams included"
+        )
+
+    def drop(self, signal: str, reason: str) -> None:
+        """Count something of ours that was lost."""
+        self._dropped.add(1, {"signal": signal, "reason": reason})
+
+    def begin(self, operation: str) -> None:
+        """Note a call in flight."""
+        self._active.add(1, {names.OPERATION_NAME: operation, names.PROVIDER_NAME: names.PROVIDER})
+
+    def record(self, generation: Generation, *, standard: bool = True) -> None:
+        """Record a finished call.
+
+        Args:
+            generation: the call.
+            standard: also the `gen_ai.*` metrics, which another instrumentation may have recorded already.
+        """
+        self._active.add(-1, {names.OPERATION_NAME: generation.operation, names.PROVIDER_NAME: names.PROVIDER})
+        labels = self._labels(generation)
+        if standard:
+            for family in self._families:
+                family.record(generation, labels, self._upstream(generation))
+            if self._next and generation.operation in _INFERENCE:
+                self._next.record(generation, labels)
+        self._record_cost(generation, labels)
+        if generation.usage is not None:
+            self._record_usage(generation.usage, labels)
+        if generation.cache is not None and generation.cache.status:
+            self._cache.add(1, {**labels, names.RESPONSE_CACHE_STATUS: generation.cache.status})
+        if generation.routing is not None:
+            for attempt in generation.routing.attempts[:-1]:
+                provider = self._cap_provider(attempt.provider or "unknown")
+                status = attempt.status or 0
+                self._fallbacks.add(1, {**labels, names.UPSTREAM: provider, names.HTTP_STATUS: status})
+
+    def _labels(self, generation: Generation) -> dict[str, AttributeValue]:
+        labels: dict[str, AttributeValue] = {
+            names.OPERATION_NAME: generation.operation,
+            names.PROVIDER_NAME: names.PROVIDER,
+            names.SERVER_ADDRESS: generation.server_address,
+            names.SERVER_PORT: generation.server_port,
+        }
+        if generation.request.model:
+            labels[names.REQUEST_MODEL] = self._cap(generation.request.model)
+        if generation.model:
+            labels[names.RESPONSE_MODEL] = self._cap(generation.model)
+        if generation.error is not None:
+            labels[names.ERROR_TYPE] = generation.error.type
+        return labels
+
+    def _upstream(self, generation: Generation) -> dict[str, AttributeValue]:
+        return {names.UPSTREAM: self._cap_provider(generation.provider)} if generation.provider else {}
+
+    def _record_cost(self, generation: Generation, labels: dict[str, AttributeValue]) -> None:
+        cost = generation.cost
+        if cost is None or cost.charged is None or cost.total is None:
+            return
+        labels = {**labels, **self._upstream(generation)}
+        if self._cost_per_call is not None:
+            self._cost_per_call.record(cost.total, labels)
+        if cost.is_byok is not None:
+            labels[names.BYOK] = cost.is_byok
+        self._cost.add(cost.charged, {**labels, names.COST_KIND: "charged"})
+        if cost.is_byok and cost.upstream is not None:
+            self._cost.add(cost.upstream, {**labels, names.COST_KIND: "upstream"})
+
+    def _record_usage(self, usage: Usage, labels: dict[str, AttributeValue]) -> None:
+        for field, kind in _KINDS.items():
+            tokens = getattr(usage, field)
+            if tokens:
+                self._details.add(tokens, {**labels, names.TOKEN_KIND: kind})
+        searches, fetches = usage.web_search_requests or 0, usage.web_fetch_requests or 0
+        others = (usage.server_tools_executed or 0) - searches - fetches
+        for kind, calls in (("web_search", searches), ("web_fetch", fetches), ("other", others)):
+            if calls > 0:
+                self._tools.add(calls, {**labels, names.TOOL_KIND: kind})
+
+
+class _Standard:
+    """The conventions' metrics as opentelemetry-util-genai 1.3b0 emits them."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._duration = meter.create_histogram(
+            "gen_ai.client.operation.duration",
+            "s",
+            "GenAI operation duration",
+            explicit_bucket_boundaries_advisory=DURATION_BUCKETS,
+        )
+        self._tokens = meter.create_histogram(
+            "gen_ai.client.token.usage",
+            "{token}",
+            "Number of input and output tokens used",
+            explicit_bucket_boundaries_advisory=TOKEN_BUCKETS,
+        )
+        self._first_chunk = meter.create_histogram(
+            "gen_ai.client.operation.time_to_first_chunk",
+            "s",
+            "Time to the first chunk with content",
+            explicit_bucket_boundaries_advisory=DURATION_BUCKETS,
+        )
+        self._per_chunk = meter.create_histogram(
+            "gen_ai.client.operation.time_per_output_chunk",
+            "s",
+            "Time between chunks",
+            explicit_bucket_boundaries_advisory=DURATION_BUCKETS,
+        )
+
+    def record(
+        self, generation: Generation, labels: dict[str, AttributeValue], upstream: dict[str, AttributeValue]
+    ) -> None:
+        self._duration.record(generation.timing.duration, {**labels, **upstream})
+        usage, first_chunk = generation.usage, generation.timing.time_to_first_chunk
+        if usage is not None:
+            for kind, tokens in (("input", usage.input_tokens), ("output", usage.output_tokens)):
+                if tokens is not None:
+                    self._tokens.record(tokens, {**labels, names.TOKEN_TYPE: kind})
+        if first_chunk is not None:
+            self._first_chunk.record(first_chunk, labels)
+        for gap in generation.timing.chunk_gaps:
+            self._per_chunk.record(gap, labels)
+
+
+class _Next:
+    """The names of the conventions' open pull request 521, for those who want them early."""
+
+    def __init__(self, meter: Meter) -> None:
+        prefix = "gen_ai.client.inference."
+        self._duration = meter.create_histogram(
+            prefix + "duration", "s", explicit_bucket_boundaries_advisory=DURATION_BUCKETS
+        )
+        self._first_chunk = meter.create_histogram(
+            prefix + "time_to_first_chunk", "s", explicit_bucket_boundaries_advisory=DURATION_BUCKETS
+        )
+        self._per_chunk = meter.create_histogram(
+            prefix + "time_per_output_chunk", "s", explicit_bucket_boundaries_advisory=DURATION_BUCKETS
+        )
+        self._counters = {
+            field: meter.create_counter(f"{prefix}usage.{name}", "{token}")
+            for field, name in (
+                ("input_tokens", "input_tokens"),
+                ("output_tokens", "output_tokens"),
+                ("cache_read_input_tokens", "cache_read.input_tokens"),
+                ("cache_write_input_tokens", "cache_write.input_tokens"),
+                ("reasoning_output_tokens", "reasoning.output_tokens"),
+            )
+        }
+        self._sizes = {
+            field: meter.create_histogram(
+                f"{prefix}operation.{field}", "{token}", explicit_bucket_boundaries_advisory=TOKEN_BUCKETS
+            )
+            for field in ("input_tokens", "output_tokens")
+        }
+
+    def record(self, generation: Generation, labels: dict[str, AttributeValue]) -> None:
+        self._duration.record(generation.timing.duration, labels)
+        first_chunk, usage = generation.timing.time_to_first_chunk, generation.usage
+        if first_chunk is not None:
+            self._first_chunk.record(first_chunk, labels)
+        for gap in generation.timing.chunk_gaps:
+            self._per_chunk.record(gap, labels)
+        for field, counter in self._counters.items():
+            tokens = getattr(usage, field) if usage is not None else None
+            if tokens is None and field not in self._sizes:
+                continue
+            modality = "unknown" if usage is None else "text"
+            counter.add(tokens or 0, {**labels, names.TOKEN_MODALITY: modality})
+        for field, histogram in self._sizes.items():
+            tokens = getattr(usage, field) if usage is not None else None
+            if tokens is not None:
+                histogram.record(tokens, labels)

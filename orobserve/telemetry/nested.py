@@ -1,0 +1,74 @@
+"""Coexistence: is another GenAI instrumentation's span open for this very call? Then one costed span is enough.
+
+Measured with opentelemetry-instrumentation-genai-*, openai-v2, OpenInference, OpenLLMetry, Logfire, pydantic-ai and the
+Anthropic SDK's own tracing. Some of them keep no span current while they call; theirs is then a span without cost
+beside ours.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+
+from orobserve.telemetry import names
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+_OPERATIONS = frozenset({"chat", "text_completion", "generate_content", "embeddings", "completion", "embedding"})
+_OPENINFERENCE_KINDS = frozenset({"LLM", "EMBEDDING", "RERANKER"})
+_SCOPES = frozenset({"opentelemetry.util.genai.handler"})  # starts its spans without attributes
+_METERED_SCOPES = ("opentelemetry.instrumentation.", "opentelemetry.util.genai.")
+
+# The keys are private names of the API package, and the plain texts are what older instrumentations set.
+SUPPRESSION_KEYS = (
+    otel_context._SUPPRESS_INSTRUMENTATION_KEY,  # noqa: SLF001
+    otel_context._SUPPRESS_HTTP_INSTRUMENTATION_KEY,  # noqa: SLF001
+    "suppress_instrumentation",
+    "suppress_http_instrumentation",
+)
+
+_claimed: weakref.WeakSet[Span] = weakref.WeakSet()
+
+
+def suppressed() -> bool:
+    """Tell whether someone asked instrumentations to keep quiet (an exporter at work, say)."""
+    current = otel_context.get_current()
+    return bool(current) and any(current.get(key) for key in SUPPRESSION_KEYS)
+
+
+def foreign_span() -> Span | None:
+    """Return the current span if it is another instrumentation's span for a model call, recording and not taken."""
+    span = trace.get_current_span()
+    if not span.is_recording() or span in _claimed:
+        return None
+    attributes = getattr(span, "attributes", None) or {}
+    scope = getattr(getattr(span, "instrumentation_scope", None), "name", None)
+    if scope == names.SCOPE:
+        return None
+    if (
+        attributes.get(names.OPERATION_NAME) in _OPERATIONS
+        or attributes.get(names.OPENINFERENCE_KIND) in _OPENINFERENCE_KINDS
+        or scope in _SCOPES
+    ):
+        return span
+    return None
+
+
+def claim(span: Span) -> None:
+    """Take a span for one call: a second call beneath it gets a span of its own."""
+    _claimed.add(span)
+
+
+def release(span: Span) -> None:
+    """Give a span back when the call has cost nothing, so that an SDK's retry may fill it."""
+    _claimed.discard(span)
+
+
+def has_own_metrics(span: Span) -> bool:
+    """Tell whether the span's instrumentation records the standard metrics itself."""
+    scope = getattr(getattr(span, "instrumentation_scope", None), "name", None) or ""
+    return scope.startswith(_METERED_SCOPES)

@@ -1,0 +1,216 @@
+"""One span per call: begun before it goes out, ended with the call's own times when its record is there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+from orobserve.telemetry import attributes, content, ids, names, nested
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Tracer
+
+    from orobserve.config import Config
+    from orobserve.generation import Generation
+    from orobserve.telemetry.events import Events
+    from orobserve.telemetry.jobs import Jobs
+    from orobserve.telemetry.metrics import Metrics
+    from orobserve.wire.exchange import Exchange
+
+_NAMED_LIMIT = 4096
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+
+
+class Recorder:
+    """Turns exchanges into spans, metrics, events, and records for whoever listens."""
+
+    def __init__(  # noqa: PLR0913 - the outlets of one record
+        self,
+        config: Config,
+        *,
+        tracer: Callable[[], Tracer],
+        metrics: Callable[[], Metrics],
+        events: Events,
+        jobs: Jobs,
+        listen: Callable[[], Callable[[Generation], None] | None],
+    ) -> None:
+        self._config = config
+        self._tracer = tracer
+        self._metrics = metrics
+        self._events = events
+        self._jobs = jobs
+        self._listen = listen
+        self._named: dict[tuple[int, str], None] = {}  # parent spans that were sent, oldest first
+
+    def begin(self, exchange: Exchange) -> Context:
+        """Start the span of a call and return the context in which the call is to run."""
+        context = otel_context.get_current()
+        if exchange.route.endpoint.poll:
+            exchange.on_end(lambda generation: self._finish_poll(generation, exchange, context))
+            return context
+        self._metrics().begin(exchange.route.endpoint.operation)
+        foreign = nested.foreign_span() if self._config.when_nested != "span" else None
+        if foreign is not None:
+            nested.claim(foreign)
+            exchange.on_end(lambda generation: self._finish_foreign(generation, exchange, foreign, context))
+            return context
+        span = self._start(exchange, context)
+        exchange.on_end(lambda generation: self._finish(generation, span))
+        return trace.set_span_in_context(span, context)
+
+    def _start(self, exchange: Exchange, context: Context) -> Span:
+        asked, operation = exchange.asked, exchange.route.endpoint.operation
+        tracer = self._tracer()
+        name = exchange.ambient.generation_name or (asked.trace.generation_name if asked.trace else None)
+        if name is None:
+            name = f"{operation} {asked.model}" if asked.model else operation
+        start = attributes.start_attributes(exchange, self._config)
+        if (asked.trace is not None or exchange.ambient.names_parents) and not _is_inside(context):
+            preset, context = self._place(exchange, tracer, context)
+            with preset:
+                return tracer.start_span(name, context, SpanKind.CLIENT, start, start_time=exchange.started_at)
+        return tracer.start_span(name, context, SpanKind.CLIENT, start, start_time=exchange.started_at)
+
+    def _place(self, exchange: Exchange, tracer: Tracer, context: Context) -> tuple[ids.preset, Context]:
+        """Put a call that has no local parent where its `trace` object, or the ambient names, say."""
+        given, ambient = exchange.asked.trace, exchange.ambient
+        wanted = given.trace_id if given and given.trace_id else None
+        can_preset = ids.accept_presets(tracer)
+        trace_id = ids.trace_id(wanted) if wanted else 0
+        if given and given.parent_span_id and trace_id:
+            return ids.preset(), _remote(trace_id, ids.span_id(given.parent_span_id), context)
+        chain = [
+            name
+            for name in (
+                (given.trace_name if given else None) or ambient.trace_name,
+                (given.span_name if given else None) or ambient.span_name,
+            )
+            if name
+        ]
+        if not can_preset:
+            return ids.preset(), _remote(trace_id, ids.named_span_id(trace_id, ""), context) if trace_id else context
+        if not chain:
+            return ids.preset(trace=trace_id), context
+        return ids.preset(), self._parents(exchange, tracer, context, trace_id, chain)
+
+    def _parents(  # noqa: PLR0913 - one call deep
+        self, exchange: Exchange, tracer: Tracer, context: Context, trace_id: int, chain: list[str]
+    ) -> Context:
+        """Make the named parent spans, each once per process, and return the context below them."""
+        path = ""
+        for name in chain:
+            path += f"/{name}"
+            with ids.preset(trace=trace_id, span=ids.named_span_id(trace_id, path) if trace_id else 0):
+                key = (trace_id, path)
+                if trace_id and key in self._named:
+                    context = _remote(trace_id, ids.named_span_id(trace_id, path), context)
+                    continue
+                span = tracer.start_span(name, context, start_time=exchange.started_at)
+            span.end(exchange.started_at)
+            if trace_id:
+                self._named[key] = None
+                if len(self._named) > _NAMED_LIMIT:
+                    self._named.pop(next(iter(self._named)), None)
+            context = trace.set_span_in_context(span, context)
+        return context
+
+    def _finish(self, generation: Generation, span: Span) -> None:
+        generation = self._identified(generation, span)
+        if span.is_recording():
+            said = content.masked(generation.content, self._config)
+            span.set_attributes(attributes.encode(generation, self._config))
+            self._complete(span, generation)
+            if said is not None:
+                encoded = content.encode(said, self._config)
+                if self._config.content_on_span:
+                    span.set_attributes(content.as_text(encoded))
+        else:
+            said = content.masked(generation.content, self._config) if self._config.content_on_event else None
+        self._events.emit(generation, said, span.get_span_context())
+        span.end(generation.timing.ended_at)
+        self._publish(generation)
+
+    def _complete(self, span: Span, generation: Generation) -> None:
+        error = generation.error
+        if error is None:
+            return
+        if error.transport:
+            message = {names.EXCEPTION_MESSAGE: error.message} if error.message else {}
+            span.add_event(
+                names.EXCEPTION_EVENT,
+                {names.EXCEPTION_TYPE: error.type, **message},
+                generation.timing.ended_at,
+            )
+        span.set_status(Status(StatusCode.ERROR, error.message))
+
+    def _finish_foreign(self, generation: Generation, exchange: Exchange, foreign: Span, context: Context) -> None:
+        if generation.cost is None or generation.cost.total is None:
+            nested.release(foreign)
+        if self._config.when_nested == "off":
+            self._publish(self._identified(generation, foreign), standard=False)
+            return
+        if not foreign.is_recording():  # it has ended before the call has: what came late gets a span of its own
+            self._finish(generation, self._start(exchange, _audible(context)))
+            return
+        generation = self._identified(generation, foreign)
+        known = getattr(foreign, "attributes", None) or {}
+        encoded = attributes.encode(generation, self._config)
+        foreign.set_attributes({key: value for key, value in encoded.items() if key not in known})
+        self._publish(generation, standard=not nested.has_own_metrics(foreign))
+
+    def _finish_poll(self, generation: Generation, exchange: Exchange, context: Context) -> None:
+        """Record a finished job, once; polls before that only count."""
+        finished = self._jobs.poll(generation)
+        if finished is None:
+            return
+        generation, start_context = finished
+        self._metrics().begin(generation.operation)
+        exchange.asked = generation.request
+        if start_context is not None and not _is_inside(context):
+            context = trace.set_span_in_context(NonRecordingSpan(start_context), context)
+        self._finish(generation, self._start(exchange, context))
+
+    def _identified(self, generation: Generation, span: Span) -> Generation:
+        found = span.get_span_context()
+        if generation.job is not None and not generation.job.finished:
+            self._jobs.begin(generation, found)
+        if self._listen() is None or not found.is_valid:
+            return generation
+        parent = getattr(span, "parent", None)
+        return replace(
+            generation,
+            trace_id=trace.format_trace_id(found.trace_id),
+            span_id=trace.format_span_id(found.span_id),
+            parent_span_id=trace.format_span_id(parent.span_id) if parent else None,
+        )
+
+    def _publish(self, generation: Generation, *, standard: bool = True) -> None:
+        self._metrics().record(generation, standard=standard)
+        listen = self._listen()
+        if listen is not None:
+            listen(generation)
+
+
+def _is_inside(context: Context) -> bool:
+    span = trace.get_current_span(context)
+    return span.is_recording()
+
+
+def _remote(trace_id: int, span_id: int, context: Context) -> Context:
+    parent = SpanContext(trace_id, span_id, is_remote=True, trace_flags=_SAMPLED)
+    return trace.set_span_in_context(NonRecordingSpan(parent), context)
+
+
+def _audible(context: Context) -> Context:
+    """Return a context without the suppression that the ended foreign span's owner had set around its call."""
+    for key in nested.SUPPRESSION_KEYS:
+        if otel_context.get_value(key, context):
+            context = otel_context.set_value(key, None, context)
+    return context

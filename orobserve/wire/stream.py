@@ -1,0 +1,145 @@
+"""A stream of events on its way to the caller. Each chunk is looked at only as far as the moment needs.
+
+The time of the first content, the terminal event and the figures at the end come from whole events; the many events in
+between bring only text and are recognised by their shape (see `shape`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orobserve.wire import document, sse
+from orobserve.wire.shape import Shape, learn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orobserve.wire.answer import Answer, Dialect
+    from orobserve.wire.shape import Delta
+
+_DONE = b"[DONE]"
+_DONE_LINES = (b"data: [DONE]", b"data:[DONE]")
+_LEARNABLE = 4096  # a longer event is no ordinary delta
+_PATIENCE = 8  # shapes that may be learned without being of use
+
+
+class EventReader:
+    """Splits a response into events and feeds an `Answer`."""
+
+    __slots__ = (
+        "_answer", "_clock", "_dialect", "_learned_at", "_on_terminal", "_patience", "_pending", "_shape", "_started",
+        "chunks", "first_chunk_at", "keepalives", "times",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        answer: Answer,
+        dialect: Dialect,
+        clock: Callable[[], int],
+        on_terminal: Callable[[], None],
+    ) -> None:
+        self._answer = answer
+        self._dialect = dialect
+        self._clock = clock
+        self._on_terminal = on_terminal
+        self._pending = b""  # always begins where an event begins
+        self._shape: Shape | None = None
+        self._learned_at = 0
+        self._patience = _PATIENCE
+        self._started = False
+        self.chunks = 0
+        self.keepalives = 0
+        self.first_chunk_at: int | None = None
+        self.times: list[int] | None = None  # of every chunk, where they are wanted
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self._pending:
+            data = self._pending + data
+            self._pending = b""
+        position, size = 0, len(data)
+        while position < size:
+            shape = self._shape
+            found = shape.match(data, position) if shape is not None else None
+            if found is not None:
+                self.chunks += 1
+                if self._answer.wants_content:
+                    self._answer.texts.append_escaped(shape.target, data[found[1] : found[2]])  # type: ignore[union-attr]
+                if self.times is not None:
+                    self.times.append(self._clock())
+                position = found[0]
+                continue
+            start = sse.skip_blank(data, position)
+            position = sse.event_end(data, start)
+            if position < 0:
+                self._keep(data[start:])
+                return
+            self._read(data[start:position])
+            if self._answer.ended:
+                self._on_terminal()
+                return
+
+    def _keep(self, pending: bytes) -> None:
+        if len(pending) > document.SOFT_LIMIT:
+            pending = document.shorten(pending)
+            if len(pending) > document.HARD_LIMIT:
+                pending = b""
+        self._pending = pending
+        # A reader may stop at the line, before the blank line that ends the event.
+        if pending.rstrip(b"\r\n") in _DONE_LINES and pending[-1:] in {b"\r", b"\n"}:
+            self._pending = b""
+            self._answer.ended = True
+            self._on_terminal()
+
+    def close(self, *, flush: bool) -> None:
+        """End; with `flush`, an event that lacks its blank line still counts, as the bytes ended cleanly."""
+        pending, self._pending = self._pending, b""
+        if flush and pending:
+            self._read(pending)
+
+    def _read(self, raw: bytes) -> None:
+        if not self._started:
+            self._started = True
+            raw = sse.strip_bom(raw)
+        event = sse.parse_event(raw)
+        self.keepalives += event.comments
+        if not event.data:
+            return
+        if event.data.strip() == _DONE:
+            self._answer.ended = True
+            return
+        given = _parse(event.data)
+        if event.name == "ping" or (given is not None and given.get("type") == "ping"):
+            self.keepalives += 1
+            return
+        self.chunks += 1
+        if given is not None:
+            self._interpret(event, given, raw)
+
+    def _interpret(self, event: sse.Event, given: dict[str, Any], raw: bytes) -> None:
+        answer = self._answer
+        began = answer.began
+        if self._dialect.read_event:
+            self._dialect.read_event(answer, event.name, given)
+        if answer.began and not began:
+            self.first_chunk_at = self._clock()
+        if answer.began and self.times is not None:
+            self.times.append(self._clock())
+        delta = self._dialect.delta
+        if answer.began and delta and self._patience and len(raw) <= _LEARNABLE and delta(given) and not event.comments:
+            useful = self.chunks - self._learned_at > 1
+            self._patience = _PATIENCE if useful else self._patience - 1
+            self._learned_at = self.chunks
+            self._shape = learn(raw, self._meaning)
+
+    def _meaning(self, raw: bytes) -> Delta | None:
+        given = _parse(sse.parse_event(raw).data)
+        return self._dialect.delta(given) if given is not None and self._dialect.delta else None
+
+
+def _parse(data: bytes) -> dict[str, Any] | None:
+    try:
+        given = document.parse(data)
+    except ValueError:
+        return None
+    return given if isinstance(given, dict) else None
