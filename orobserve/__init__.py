@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+from orobserve.ambient import context
+from orobserve.errors import ConfigurationError
+from orobserve.generation import Generation
+
 if TYPE_CHECKING:
     from orobserve._face import flush, instrument, instrument_client, on_generation, uninstrument
-    from orobserve.ambient import context
-    from orobserve.errors import ConfigurationError
-    from orobserve.generation import Generation
     from orobserve.instrumentor import OpenRouterInstrumentor
 
 __all__ = [
@@ -32,21 +33,14 @@ __all__ = [
     "uninstrument",
 ]
 
-_HOMES = {
-    "ConfigurationError": "orobserve.errors",
-    "Generation": "orobserve.generation",
-    "OpenRouterInstrumentor": "orobserve.instrumentor",
-    "context": "orobserve.ambient",
-}
-
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - PEP 562
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib  # noqa: PLC0415 - only when a name is first used
 
-    value = getattr(importlib.import_module(_HOMES.get(name, "orobserve._face")), name)
-    globals()[name] = value
+    home = "orobserve.instrumentor" if name == "OpenRouterInstrumentor" else "orobserve._face"
+    value = globals()[name] = getattr(importlib.import_module(home), name)
     return value
 
 

@@ -8,10 +8,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
+
+_Argument = TypeVar("_Argument")
+_Result = TypeVar("_Result")
 
 _log = logging.getLogger("orobserve")
 _lock = threading.Lock()
@@ -50,6 +54,19 @@ def _note(kind: type[BaseException], traceback: TracebackType | None) -> None:
 
 
 guard = _Guard()
+
+
+def guarded(function: Callable[[_Argument], _Result]) -> Callable[[_Argument], _Result | None]:
+    """Return the function with its errors swallowed, None instead: `guard` for where every microsecond counts."""
+
+    def call(argument: _Argument) -> _Result | None:
+        try:
+            return function(argument)
+        except Exception as error:  # noqa: BLE001 - this is the place
+            _note(type(error), error.__traceback__)
+            return None
+
+    return call
 
 
 def reset() -> None:

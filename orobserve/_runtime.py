@@ -6,6 +6,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry import metrics, trace
+
 from orobserve import __version__, config
 from orobserve._worker import Worker
 from orobserve.capture import _patches, client
@@ -70,23 +72,28 @@ class _Outlets:
         self._settings = settings
         self._tracer: Tracer | None = None
         self._metrics: Metrics | None = None
-        if settings.tracer_provider is None and not providers.has_tracer_provider():
-            wanted = [providers.endpoint_for(signal) for signal in ("TRACES", "METRICS")]
-            if any(wanted):
-                providers.import_exporters()
+        self._exports_spans = settings.tracer_provider is None and providers.endpoint_for("TRACES")
+        self._exports_metrics = settings.meter_provider is None and providers.endpoint_for("METRICS")
+        if self._exports_spans and not providers.has_tracer_provider():
+            providers.import_exporters()
 
     def tracer(self) -> Tracer:
         """Return our tracer."""
         if self._tracer is None:
-            provider = self._settings.tracer_provider or providers.tracer_provider()
+            if self._exports_spans and not providers.has_tracer_provider():
+                providers.set_tracer_provider()
+            provider = self._settings.tracer_provider or trace.get_tracer_provider()
             self._tracer = provider.get_tracer(names.SCOPE, __version__, schema_url=names.SCHEMA_URL)
         return self._tracer
 
-    def metrics(self) -> Metrics:
-        """Return our instruments."""
+    def metrics(self) -> Metrics | None:
+        """Return our instruments, or None while nobody has set up metrics: the app may still do so later."""
         if self._metrics is None:
-            provider = self._settings.meter_provider or providers.meter_provider()
-            self._metrics = Metrics(provider, self._settings)
+            if self._exports_metrics and not providers.has_meter_provider():
+                providers.set_meter_provider()
+            if self._settings.meter_provider is not None or providers.has_meter_provider():
+                provider = self._settings.meter_provider or metrics.get_meter_provider()
+                self._metrics = Metrics(provider, self._settings)
         return self._metrics
 
     def listen(self) -> Callable[[Generation], None] | None:
@@ -94,8 +101,9 @@ class _Outlets:
         return self._submit if _worker.has_callbacks else None
 
     def _submit(self, generation: Generation) -> None:
-        if not _worker.submit(generation):
-            self.metrics().drop("generation", "queue_full")
+        instruments = self.metrics()
+        if not _worker.submit(generation) and instruments is not None:
+            instruments.drop("generation", "queue_full")
 
 
 def _set_console(settings: Config) -> None:
@@ -104,8 +112,8 @@ def _set_console(settings: Config) -> None:
         _worker.remove(previous)
     wanted = settings.console
     if wanted is None:
-        nothing_set_up = settings.tracer_provider is None and not providers.has_tracer_provider()
-        wanted = nothing_set_up and not providers.endpoint_for("TRACES") and console.is_terminal(sys.stderr)
+        set_up = settings.tracer_provider is not None or providers.has_tracer_provider()
+        wanted = not set_up and not providers.endpoint_for("TRACES") and console.is_terminal(sys.stderr)
         if wanted:
             sys.stderr.write(console.HINT + "\n")
     if wanted:
@@ -135,8 +143,6 @@ def on_generation(callback: Callable[[Generation], None]) -> Callable[[], None]:
 
 def flush(timeout: float = FLUSH_BUDGET) -> bool:
     """Hand out and export everything that is finished; returns False if it took longer than `timeout` seconds."""
-    from opentelemetry import metrics, trace  # noqa: PLC0415 - kept off the import path
-
     done = _worker.flush(timeout)
     for provider in (trace.get_tracer_provider(), metrics.get_meter_provider()):
         force_flush = getattr(provider, "force_flush", None)

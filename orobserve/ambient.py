@@ -63,7 +63,7 @@ class context(ContextDecorator):  # noqa: N801 - used as `with orobserve.context
     def __enter__(self) -> context:
         """Begin."""
         outer = _current.get()
-        ambient = replace(outer, **self._changes, tags={**outer.tags, **self._tags})
+        ambient = replace(outer, **self._changes, tags={**(outer.tags or {}), **self._tags})
         self._tokens.append(_current.set(ambient))
         return self
 

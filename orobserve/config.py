@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 from dataclasses import Field, dataclass, field, fields
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from orobserve.errors import ConfigurationError
@@ -125,6 +124,8 @@ def _compat(setting: str, value: object) -> tuple[str, ...]:
 
 
 def _destinations(setting: str, value: object) -> tuple[str, ...]:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow to import, and rarely needed
+
     names = _names(setting, value)
     known = sorted(point.name for point in entry_points(group="orobserve.exporters"))
     for name in names:

@@ -2,18 +2,35 @@
 
 A `Generation` is immutable and knows nothing of HTTP, JSON, clocks or telemetry. Unknown is `None`: never 0, -1 or
 "unknown". Providers' spellings (`prompt_tokens`, `native_tokens_...`) end in `orobserve.wire`.
+
+The records with many optional fields have no slots: a field that is not set costs nothing then, neither when the record
+is made (`fill`) nor when it is read (`known`). That is a quarter of what observing a call costs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_Record = TypeVar("_Record")
+
 Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+
+
+def fill(kind: type[_Record], fields: Mapping[str, Any]) -> _Record:
+    """Return a record of a class without slots with just these fields set; the others keep their defaults."""
+    record = object.__new__(kind)
+    record.__dict__.update(fields)
+    return record
+
+
+def known(record: object) -> Mapping[str, Any]:
+    """Return the fields of a record that are set; some of them may be None."""
+    return record.__dict__
 
 
 class Outcome(Enum):
@@ -99,7 +116,7 @@ class Content:
     tools: tuple[Json, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ProviderPreferences:
     """The request's `provider` object. Prices in USD per million tokens."""
 
@@ -116,7 +133,7 @@ class ProviderPreferences:
     max_price_completion: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Trace:
     """The request's `trace` object: the five known keys and everything else as `metadata`."""
 
@@ -125,10 +142,10 @@ class Trace:
     span_name: str | None = None
     generation_name: str | None = None
     parent_span_id: str | None = None
-    metadata: Mapping[str, Json] = field(default_factory=dict)
+    metadata: Mapping[str, Json] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """What was asked for, as sent."""
 
@@ -170,7 +187,7 @@ class Request:
     api_key_hash: str | None = None  # SHA-256 hex, as in OpenRouter's Keys API
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Usage:
     """Token counts of the model's own tokeniser. Totals are inclusive; every other count is a subset, never added."""
 
@@ -200,7 +217,7 @@ class Usage:
     audio_input_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Cost:
     """USD. `total` is the number to sum: `charged`, plus `upstream` when the key was the caller's own (BYOK)."""
 
@@ -223,7 +240,7 @@ class Attempt:
     status: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Routing:
     """How OpenRouter found the provider. The last attempt is the one that answered, if any did."""
 
@@ -241,7 +258,7 @@ class Routing:
     guardrail_ids: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class CacheInfo:
     """OpenRouter's own response cache (not the providers' prompt caches, which are in `Usage`). Seconds."""
 
@@ -251,7 +268,7 @@ class CacheInfo:
     source_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Error:
     """What went wrong. `type` is low-cardinality; `message` is free text of the peer and may quote the prompt."""
 
@@ -268,7 +285,7 @@ class Error:
     transport: bool = False  # True: an exception of the HTTP library; `type` is its qualified name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Timing:
     """Nanoseconds since the epoch; the first chunk is the first one with content, reasoning or a tool call."""
 
@@ -293,7 +310,7 @@ class Timing:
         return None if self.first_chunk_at is None else (self.first_chunk_at - self.started_at) / 1e9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Stream:
     """What passed in a streamed response."""
 
@@ -312,7 +329,7 @@ class Job:
     poll_count: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Generation:
     """One OpenRouter call. `id` is the generation id (`gen-...`), the key to everything OpenRouter knows of it."""
 
@@ -344,7 +361,7 @@ class Generation:
     tool_call_count: int | None = None
     body_fault: str | None = None  # why the body could not be read: `malformed`, `oversized`, `empty`, `undecodable`
     content: Content | None = None
-    tags: Mapping[str, Json] = field(default_factory=dict)  # from `orobserve.context(...)`
+    tags: Mapping[str, Json] | None = None  # from `orobserve.context(...)`
     trace_id: str | None = None  # 32 hex digits of the span that stands for this call
     span_id: str | None = None  # 16 hex digits
     parent_span_id: str | None = None

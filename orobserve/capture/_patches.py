@@ -1,4 +1,4 @@
-"""Puts wrappers on classes and takes them off again. A class is patched once, by identity, whatever names it has."""
+"""Puts our functions on classes and takes them off again. A class is patched once, by identity, whatever names it has."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ def _on_import(module: ModuleType) -> None:
 
 
 def _patch_module(module: ModuleType) -> None:
-    _patch(module.Client, "send", edge.send_wrapper)
-    _patch(module.AsyncClient, "send", edge.async_send_wrapper)
+    _patch(module.Client, "send", edge.replace_send)
+    _patch(module.AsyncClient, "send", edge.replace_async_send)
 
 
-def _patch(owner: type, name: str, wrapper: Callable[..., Any]) -> None:
+def _patch(owner: type, name: str, replacement: Callable[..., Any]) -> None:
     if any(done is owner and attribute == name for done, attribute, _, _ in _patched):
         return
     original = owner.__dict__[name]
-    ours = wrapt.FunctionWrapper(original, wrapper(observer))
+    ours = replacement(original, observer)
     setattr(owner, name, ours)
     _patched.append((owner, name, original, ours))
 
 
 def uninstall() -> None:
-    """Restore every class, unless someone has patched it after us: then our wrapper stays and does nothing."""
+    """Restore every class, unless someone has patched it after us: then ours stays and does nothing."""
     for observing in _current:
         observing.active = False
     _current.clear()

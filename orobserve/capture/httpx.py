@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
-from orobserve._guard import guard
+from orobserve._guard import guard, guarded
 from orobserve.capture._tap import AsyncTap, SyncTap
 from orobserve.capture.observer import Flight, Observer, headers_of
 
@@ -19,13 +20,13 @@ MODULES = ("httpx", "httpx2")
 def begin(observer: Observer, request: Any) -> Flight | None:  # noqa: ANN401 - httpx or httpx2
     """Begin a call if it is one of ours."""
     url = request.url
-    if not observer.knows(url.host):
+    host = url.host
+    if not observer.knows(host):
         return None
-    route = observer.route(request.method, url.host, url.port, url.path, tls=url.scheme == "https")
+    route = observer.route(request.method, host, url.port, url.path, tls=url.scheme == "https")
     if route is None:
         return None
-    query = url.query.decode("ascii", "replace")
-    return Flight(*observer.begin(route, headers_of(request.headers.raw), _body(request), query))
+    return Flight(*observer.begin(route, headers_of(request.headers.raw), _body(request), url.query))
 
 
 def _body(request: Any) -> bytes | Mapping[str, Any]:  # noqa: ANN401
@@ -50,18 +51,17 @@ def observe_response(exchange: Exchange, response: Any, tap: type, *, streamed: 
     exchange.end()
 
 
-def send_wrapper(observe: Callable[[], Observer | None]) -> Callable[..., Any]:
-    """Return the wrapper of `Client.send`."""
+def replace_send(original: Callable[..., Any], observe: Callable[[], Observer | None]) -> Callable[..., Any]:
+    """Return what takes the place of `Client.send`."""
+    begin_call = _beginner(observe)
 
-    def send(wrapped: Any, _client: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - the caller's own types
-        flight = None
-        with guard:
-            observer = observe()
-            flight = begin(observer, args[0] if args else kwargs["request"]) if observer else None
+    @functools.wraps(original)
+    def send(client: Any, request: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the caller's own types
+        flight = begin_call(request)
         if flight is None:
-            return wrapped(*args, **kwargs)
+            return original(client, request, **kwargs)
         with flight as exchange:
-            response = wrapped(*args, **kwargs)
+            response = original(client, request, **kwargs)
         with guard:
             observe_response(exchange, response, SyncTap, streamed=bool(kwargs.get("stream")))
         return response
@@ -69,20 +69,28 @@ def send_wrapper(observe: Callable[[], Observer | None]) -> Callable[..., Any]:
     return send
 
 
-def async_send_wrapper(observe: Callable[[], Observer | None]) -> Callable[..., Any]:
-    """Return the wrapper of `AsyncClient.send`."""
+def replace_async_send(original: Callable[..., Any], observe: Callable[[], Observer | None]) -> Callable[..., Any]:
+    """Return what takes the place of `AsyncClient.send`."""
+    begin_call = _beginner(observe)
 
-    async def send(wrapped: Any, _client: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - the caller's own types
-        flight = None
-        with guard:
-            observer = observe()
-            flight = begin(observer, args[0] if args else kwargs["request"]) if observer else None
+    @functools.wraps(original)
+    async def send(client: Any, request: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the caller's own types
+        flight = begin_call(request)
         if flight is None:
-            return await wrapped(*args, **kwargs)
+            return await original(client, request, **kwargs)
         with flight as exchange:
-            response = await wrapped(*args, **kwargs)
+            response = await original(client, request, **kwargs)
         with guard:
             observe_response(exchange, response, AsyncTap, streamed=bool(kwargs.get("stream")))
         return response
 
     return send
+
+
+def _beginner(observe: Callable[[], Observer | None]) -> Callable[[Any], Flight | None]:
+    @guarded
+    def begin_call(request: Any) -> Flight | None:  # noqa: ANN401 - httpx or httpx2
+        observer = observe()
+        return begin(observer, request) if observer is not None else None
+
+    return begin_call

@@ -85,7 +85,7 @@ class Observer:
         return self._hosts.route(method, host, port, path, tls=tls)
 
     def begin(
-        self, route: Route, headers: Mapping[str, str], body: bytes | Mapping[str, Any], query: str
+        self, route: Route, headers: Mapping[str, str], body: bytes | Mapping[str, Any], query: bytes
     ) -> tuple[Exchange, Context]:
         """Begin a call; returns what the edge tells, and the context in which the call is to run."""
         exchange = Exchange(

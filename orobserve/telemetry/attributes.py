@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from orobserve.generation import Outcome
+from orobserve.generation import Outcome, known
 from orobserve.telemetry import names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from opentelemetry.util.types import AttributeValue
 
     from orobserve.config import Config
     from orobserve.generation import Cost, Generation, Routing
     from orobserve.wire.exchange import Exchange
+
+Attributes: TypeAlias = "dict[str, AttributeValue]"
 
 _LIMIT = 96  # the SDK keeps 128 attributes and drops the oldest, which would be the required ones
 _TEXT_LIMIT = 4096
@@ -27,21 +26,21 @@ _OUTCOMES = {
     Outcome.TRUNCATED: "truncated",
     Outcome.FAILED: "error",
 }
-_GETTERS = {part: (attrgetter(*table), tuple(table.values())) for part, table in names.FIELDS.items() if len(table) > 1}
+_SUBSETS = names.FIELDS["subsets"]
 _PARTS = ("usage", "cost", "routing", "cache", "error", "stream", "job")
 
 
-def _put(attributes: dict[str, AttributeValue], part: str, record: object) -> None:
-    getter, keys = _GETTERS[part]
-    for key, value in zip(keys, getter(record), strict=True):
-        if value is not None:
-            attributes[key] = value
+def _put(attributes: Attributes, part: str, record: object) -> None:
+    table = names.FIELDS[part]
+    for field, value in known(record).items():
+        if value is not None and field in table:
+            attributes[table[field]] = value
 
 
-def start_attributes(exchange: Exchange, config: Config) -> dict[str, AttributeValue]:
+def start_attributes(exchange: Exchange, config: Config) -> Attributes:
     """Return what is known before the call goes out, which is what samplers decide by."""
     route, asked = exchange.route, exchange.asked
-    attributes: dict[str, AttributeValue] = {
+    attributes: Attributes = {
         names.OPERATION_NAME: route.endpoint.operation,
         names.PROVIDER_NAME: names.PROVIDER,
         names.SERVER_ADDRESS: route.host,
@@ -58,9 +57,9 @@ def start_attributes(exchange: Exchange, config: Config) -> dict[str, AttributeV
     return attributes
 
 
-def encode(generation: Generation, config: Config) -> dict[str, AttributeValue]:
+def encode(generation: Generation, config: Config) -> Attributes:
     """Return all attributes of a call, within the budget that keeps the required ones."""
-    attributes: dict[str, AttributeValue] = {names.PROVIDER_NAME: names.PROVIDER}
+    attributes: Attributes = {names.PROVIDER_NAME: names.PROVIDER}
     _put(attributes, "", generation)
     request = generation.request
     _put(attributes, "request", request)
@@ -81,13 +80,12 @@ def encode(generation: Generation, config: Config) -> dict[str, AttributeValue]:
     return attributes
 
 
-def _put_figures(attributes: dict[str, AttributeValue], generation: Generation, config: Config) -> None:
+def _put_figures(attributes: Attributes, generation: Generation, config: Config) -> None:
     usage, cost, stream = generation.usage, generation.cost, generation.stream
     if usage is not None:
-        getter, keys = _GETTERS["subsets"]
-        for key, value in zip(keys, getter(usage), strict=True):
-            if value:
-                attributes[key] = value
+        for field, value in known(usage).items():
+            if value and field in _SUBSETS:
+                attributes[_SUBSETS[field]] = value
         if usage.cache_read_input_tokens:
             attributes[names.PROMPT_CACHE_HIT] = True
         if "legacy_tokens" in config.compat:
@@ -106,7 +104,7 @@ def _put_figures(attributes: dict[str, AttributeValue], generation: Generation, 
             attributes[names.COMPAT_FINISH_REASON] = generation.finish_reasons[0]
 
 
-def _put_cost(attributes: dict[str, AttributeValue], cost: Cost, total: float, config: Config) -> None:
+def _put_cost(attributes: Attributes, cost: Cost, total: float, config: Config) -> None:
     attributes[names.COST_CURRENCY] = "USD"
     if "next" in config.semconv:
         attributes[names.NEXT_COST_AMOUNT] = total
@@ -116,14 +114,14 @@ def _put_cost(attributes: dict[str, AttributeValue], cost: Cost, total: float, c
         attributes[names.COMPAT_COST] = total
 
 
-def _put_attempts(attributes: dict[str, AttributeValue], routing: Routing) -> None:
+def _put_attempts(attributes: Attributes, routing: Routing) -> None:
     if routing.attempts:
         attributes[names.ATTEMPT_PROVIDERS] = [attempt.provider or "" for attempt in routing.attempts]
         attributes[names.ATTEMPT_MODELS] = [attempt.model or "" for attempt in routing.attempts]
         attributes[names.ATTEMPT_STATUSES] = [attempt.status or 0 for attempt in routing.attempts]
 
 
-def _put_identity(attributes: dict[str, AttributeValue], generation: Generation, config: Config) -> None:
+def _put_identity(attributes: Attributes, generation: Generation, config: Config) -> None:
     request = generation.request
     if config.identity:
         if request.user:
@@ -142,11 +140,11 @@ def _put_identity(attributes: dict[str, AttributeValue], generation: Generation,
         attributes[names.API_KEY_LABEL] = config.api_key_labels[key]
 
 
-def _put_metadata(attributes: dict[str, AttributeValue], generation: Generation, config: Config) -> None:
+def _put_metadata(attributes: Attributes, generation: Generation, config: Config) -> None:
     trace = generation.request.trace
     if trace is not None:
         _put(attributes, "trace", trace)
-    custom: Mapping[str, Any] = {**generation.tags, **(trace.metadata if trace is not None else {})}
+    custom: dict[str, Any] = {**(generation.tags or {}), **((trace and trace.metadata) or {})}
     for key in list(custom)[: config.metadata_limit]:
         if custom[key] is not None:
             attributes[f"{names.METADATA_PREFIX}{key[:128]}"] = simple(custom[key])

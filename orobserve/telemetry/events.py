@@ -11,7 +11,7 @@ from opentelemetry.trace import NonRecordingSpan
 from orobserve.telemetry import attributes, content, names
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import SpanContext
+    from opentelemetry.trace import Span
 
     from orobserve.config import Config
     from orobserve.generation import Content, Generation
@@ -24,7 +24,7 @@ class Events:
         self._config = config
         self._wanted = config.emit_event or config.content_on_event
 
-    def emit(self, generation: Generation, said: Content | None, where: SpanContext) -> None:
+    def emit(self, generation: Generation, said: Content | None, span: Span) -> None:
         """Emit the event of a call, with its content if events are to carry it."""
         if not self._wanted:
             return
@@ -34,7 +34,7 @@ class Events:
         get_logger(names.SCOPE, schema_url=names.SCHEMA_URL).emit(
             LogRecord(
                 timestamp=generation.timing.ended_at,
-                context=trace.set_span_in_context(NonRecordingSpan(where)),
+                context=trace.set_span_in_context(NonRecordingSpan(span.get_span_context())),
                 severity_number=SeverityNumber.INFO,
                 event_name=names.EVENT_DETAILS,
                 attributes=facts,

@@ -6,14 +6,14 @@ likewise with 16 digits.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from opentelemetry.sdk.trace.id_generator import IdGenerator
-
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.id_generator import IdGenerator
     from opentelemetry.trace import Tracer
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -42,10 +42,11 @@ def named_span_id(trace: int, name: str) -> int:
     return int(hashlib.sha256(f"{trace:032x}:{name}".encode()).hexdigest()[:16], 16) or 1
 
 
-class PresetIds(IdGenerator):
-    """Hands out ids that were chosen for the span that is being started, and the provider's own otherwise."""
+class PresetIds:
+    """An SDK IdGenerator that hands out ids chosen for the span being started, and the provider's own otherwise."""
 
     def __init__(self, inner: IdGenerator) -> None:
+        """Stand before the provider's own generator."""
         self._inner = inner
 
     def generate_span_id(self) -> int:
@@ -56,13 +57,19 @@ class PresetIds(IdGenerator):
         """Return the preset trace id, or a new one."""
         return _preset.get()[0] or self._inner.generate_trace_id()
 
+    def is_trace_id_random(self) -> bool:
+        """Tell whether the next trace id has the randomness that W3C's random flag promises."""
+        return not _preset.get()[0] and self._inner.is_trace_id_random()
+
 
 def accept_presets(tracer: Tracer) -> bool:
     """Let a tracer of ours take preset ids; only the SDK's tracers can."""
     generator = getattr(tracer, "id_generator", None)
-    if isinstance(generator, IdGenerator) and not isinstance(generator, PresetIds):
-        tracer.id_generator = PresetIds(generator)  # type: ignore[attr-defined]  # the SDK's Tracer, checked above
-    return isinstance(getattr(tracer, "id_generator", None), PresetIds)
+    if generator is None:
+        return False
+    if not isinstance(generator, PresetIds):
+        tracer.id_generator = PresetIds(generator)  # type: ignore[attr-defined]  # the SDK's Tracer has it
+    return True
 
 
 class preset:  # noqa: N801 - reads as a verb: `with preset(trace, span):`
@@ -78,3 +85,6 @@ class preset:  # noqa: N801 - reads as a verb: `with preset(trace, span):`
     def __exit__(self, *_: object) -> None:
         """End."""
         _preset.reset(self._token)
+
+
+KEEP = contextlib.nullcontext()  # no preset

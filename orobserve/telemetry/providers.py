@@ -16,9 +16,6 @@ from orobserve.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from opentelemetry.metrics import MeterProvider
-    from opentelemetry.trace import TracerProvider
-
 _PROTOCOL = "http/protobuf"
 
 
@@ -61,30 +58,26 @@ def endpoint_for(signal: str, environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def import_exporters() -> None:
-    """Import what `make` needs: at set-up rather than in the first call."""
+    """Import what the two functions below need: at set-up rather than in the first call."""
     import opentelemetry.exporter.otlp.proto.http.metric_exporter  # noqa: PLC0415 - only where an endpoint is named
     import opentelemetry.exporter.otlp.proto.http.trace_exporter  # noqa: F401, PLC0415
 
 
-def tracer_provider() -> TracerProvider:
-    """Return the provider to use, made from the environment if there is none yet."""
-    if not has_tracer_provider() and endpoint_for("TRACES"):
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
-        from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider  # noqa: PLC0415
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+def set_tracer_provider() -> None:
+    """Make the application's tracer provider from the environment."""
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
-        made = SdkTracerProvider()
-        made.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        trace.set_tracer_provider(made)
-    return trace.get_tracer_provider()
+    made = TracerProvider()
+    made.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(made)
 
 
-def meter_provider() -> MeterProvider:
-    """Return the provider to use, made from the environment if there is none yet."""
-    if not has_meter_provider() and endpoint_for("METRICS"):
-        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
-        from opentelemetry.sdk.metrics import MeterProvider as SdkMeterProvider  # noqa: PLC0415
-        from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
+def set_meter_provider() -> None:
+    """Make the application's meter provider from the environment."""
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
+    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
 
-        metrics.set_meter_provider(SdkMeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())]))
-    return metrics.get_meter_provider()
+    metrics.set_meter_provider(MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())]))

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
     from orobserve.config import Config
-    from orobserve.generation import Generation
+    from orobserve.generation import Error, Generation
+    from orobserve.telemetry.attributes import Attributes
     from orobserve.telemetry.events import Events
     from orobserve.telemetry.jobs import Jobs
     from orobserve.telemetry.metrics import Metrics
@@ -36,7 +37,7 @@ class Recorder:
         config: Config,
         *,
         tracer: Callable[[], Tracer],
-        metrics: Callable[[], Metrics],
+        metrics: Callable[[], Metrics | None],
         events: Events,
         jobs: Jobs,
         listen: Callable[[], Callable[[Generation], None] | None],
@@ -55,28 +56,32 @@ class Recorder:
         if exchange.route.endpoint.poll:
             exchange.on_end(lambda generation: self._finish_poll(generation, exchange, context))
             return context
-        self._metrics().begin(exchange.route.endpoint.operation)
+        metrics = self._metrics()
+        if metrics is not None:
+            metrics.begin(exchange.route.endpoint.operation)
         foreign = nested.foreign_span() if self._config.when_nested != "span" else None
         if foreign is not None:
             nested.claim(foreign)
-            exchange.on_end(lambda generation: self._finish_foreign(generation, exchange, foreign, context))
+            exchange.on_end(lambda generation: self._finish_foreign(generation, exchange, foreign, context, metrics))
             return context
-        span = self._start(exchange, context)
-        exchange.on_end(lambda generation: self._finish(generation, span))
+        span, started = self._start(exchange, context)
+        exchange.on_end(lambda generation: self._finish(generation, span, started, metrics))
         return trace.set_span_in_context(span, context)
 
-    def _start(self, exchange: Exchange, context: Context) -> Span:
+    def _start(self, exchange: Exchange, context: Context) -> tuple[Span, Attributes]:
+        """Start a call's span; returns it with the attributes it has from the start."""
         asked, operation = exchange.asked, exchange.route.endpoint.operation
         tracer = self._tracer()
         name = exchange.ambient.generation_name or (asked.trace.generation_name if asked.trace else None)
         if name is None:
             name = f"{operation} {asked.model}" if asked.model else operation
-        start = attributes.start_attributes(exchange, self._config)
+        started = attributes.start_attributes(exchange, self._config)
+        preset = None
         if (asked.trace is not None or exchange.ambient.names_parents) and not _is_inside(context):
             preset, context = self._place(exchange, tracer, context)
-            with preset:
-                return tracer.start_span(name, context, SpanKind.CLIENT, start, start_time=exchange.started_at)
-        return tracer.start_span(name, context, SpanKind.CLIENT, start, start_time=exchange.started_at)
+        with preset or ids.KEEP:
+            span = tracer.start_span(name, context, SpanKind.CLIENT, started, start_time=exchange.started_at)
+        return span, started
 
     def _place(self, exchange: Exchange, tracer: Tracer, context: Context) -> tuple[ids.preset, Context]:
         """Put a call that has no local parent where its `trace` object, or the ambient names, say."""
@@ -121,49 +126,38 @@ class Recorder:
             context = trace.set_span_in_context(span, context)
         return context
 
-    def _finish(self, generation: Generation, span: Span) -> None:
+    def _finish(self, generation: Generation, span: Span, started: Attributes, metrics: Metrics | None) -> None:
         generation = self._identified(generation, span)
+        said = content.masked(generation.content, self._config) if generation.content is not None else None
         if span.is_recording():
-            said = content.masked(generation.content, self._config)
-            span.set_attributes(attributes.encode(generation, self._config))
-            self._complete(span, generation)
-            if said is not None:
-                encoded = content.encode(said, self._config)
-                if self._config.content_on_span:
-                    span.set_attributes(content.as_text(encoded))
-        else:
-            said = content.masked(generation.content, self._config) if self._config.content_on_event else None
-        self._events.emit(generation, said, span.get_span_context())
+            encoded = attributes.encode(generation, self._config)
+            for name in started:  # setting one again costs as much as the first time
+                encoded.pop(name, None)
+            if said is not None and self._config.content_on_span:
+                encoded.update(content.as_text(content.encode(said, self._config)))
+            span.set_attributes(encoded)
+            if generation.error is not None:
+                _set_error(span, generation, generation.error)
+        self._events.emit(generation, said, span)
         span.end(generation.timing.ended_at)
-        self._publish(generation)
+        self._publish(generation, metrics)
 
-    def _complete(self, span: Span, generation: Generation) -> None:
-        error = generation.error
-        if error is None:
-            return
-        if error.transport:
-            message = {names.EXCEPTION_MESSAGE: error.message} if error.message else {}
-            span.add_event(
-                names.EXCEPTION_EVENT,
-                {names.EXCEPTION_TYPE: error.type, **message},
-                generation.timing.ended_at,
-            )
-        span.set_status(Status(StatusCode.ERROR, error.message))
-
-    def _finish_foreign(self, generation: Generation, exchange: Exchange, foreign: Span, context: Context) -> None:
+    def _finish_foreign(  # noqa: PLR0913 - one call deep
+        self, generation: Generation, exchange: Exchange, foreign: Span, context: Context, metrics: Metrics | None
+    ) -> None:
         if generation.cost is None or generation.cost.total is None:
             nested.release(foreign)
         if self._config.when_nested == "off":
-            self._publish(self._identified(generation, foreign), standard=False)
+            self._publish(self._identified(generation, foreign), metrics, standard=False)
             return
         if not foreign.is_recording():  # it has ended before the call has: what came late gets a span of its own
-            self._finish(generation, self._start(exchange, _audible(context)))
+            self._finish(generation, *self._start(exchange, _audible(context)), metrics)
             return
         generation = self._identified(generation, foreign)
-        known = getattr(foreign, "attributes", None) or {}
+        existing = getattr(foreign, "attributes", None) or {}
         encoded = attributes.encode(generation, self._config)
-        foreign.set_attributes({key: value for key, value in encoded.items() if key not in known})
-        self._publish(generation, standard=not nested.has_own_metrics(foreign))
+        foreign.set_attributes({key: value for key, value in encoded.items() if key not in existing})
+        self._publish(generation, metrics, standard=not nested.has_own_metrics(foreign))
 
     def _finish_poll(self, generation: Generation, exchange: Exchange, context: Context) -> None:
         """Record a finished job, once; polls before that only count."""
@@ -171,17 +165,22 @@ class Recorder:
         if finished is None:
             return
         generation, start_context = finished
-        self._metrics().begin(generation.operation)
+        metrics = self._metrics()
+        if metrics is not None:
+            metrics.begin(generation.operation)
         exchange.asked = generation.request
         if start_context is not None and not _is_inside(context):
             context = trace.set_span_in_context(NonRecordingSpan(start_context), context)
-        self._finish(generation, self._start(exchange, context))
+        self._finish(generation, *self._start(exchange, context), metrics)
 
     def _identified(self, generation: Generation, span: Span) -> Generation:
-        found = span.get_span_context()
+        """Give the record the ids of its span, where somebody gets the record."""
         if generation.job is not None and not generation.job.finished:
-            self._jobs.begin(generation, found)
-        if self._listen() is None or not found.is_valid:
+            self._jobs.begin(generation, span.get_span_context())
+        if self._listen() is None:
+            return generation
+        found = span.get_span_context()
+        if not found.is_valid:
             return generation
         parent = getattr(span, "parent", None)
         return replace(
@@ -191,11 +190,21 @@ class Recorder:
             parent_span_id=trace.format_span_id(parent.span_id) if parent else None,
         )
 
-    def _publish(self, generation: Generation, *, standard: bool = True) -> None:
-        self._metrics().record(generation, standard=standard)
+    def _publish(self, generation: Generation, metrics: Metrics | None, *, standard: bool = True) -> None:
+        if metrics is not None:
+            metrics.record(generation, standard=standard)
         listen = self._listen()
         if listen is not None:
             listen(generation)
+
+
+def _set_error(span: Span, generation: Generation, error: Error) -> None:
+    if error.transport:
+        message = {names.EXCEPTION_MESSAGE: error.message} if error.message else {}
+        span.add_event(
+            names.EXCEPTION_EVENT, {names.EXCEPTION_TYPE: error.type, **message}, generation.timing.ended_at
+        )
+    span.set_status(Status(StatusCode.ERROR, error.message))
 
 
 def _is_inside(context: Context) -> bool:

@@ -39,9 +39,14 @@ class Answer:
     images: int = 0
     tool_calls: dict[Target, tuple[str | None, str | None]] = field(default_factory=dict)  # id and name
     output: tuple[Message, ...] | None = None
-    texts: Texts = field(default_factory=lambda: Texts(TEXT_LIMIT))
+    texts: Texts = field(init=False)
     began: bool = False  # the first content, reasoning or tool call has come
     ended: bool = False  # the protocol's terminal event has come
+
+    def __post_init__(self) -> None:
+        """Set up what content needs, where it is wanted."""
+        if self.wants_content:
+            self.texts = Texts(TEXT_LIMIT)
 
     def append(self, delta: Delta) -> None:
         """Take a piece of text."""
@@ -58,7 +63,10 @@ class Answer:
     def merge_usage(self, usage: object) -> None:
         """Add usage: the last value that is not null wins."""
         if isinstance(usage, dict):
-            self.usage.update((key, value) for key, value in usage.items() if value is not None)
+            if not self.usage:
+                self.usage = usage
+            else:
+                self.usage = {**self.usage, **{key: value for key, value in usage.items() if value is not None}}
 
     def merge_metadata(self, document: Object) -> None:
         """Keep the router metadata of a document, if it has some."""

@@ -5,7 +5,7 @@ Read beyond the OpenAPI schema: `provider`, `native_finish_reason`, `message.ann
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orobserve.generation import Content, Error, Media, Message, Part, Reasoning, Text, ToolCallResponse
 from orobserve.wire import parts
@@ -128,7 +128,7 @@ def _single_text(given: Object, index: str) -> Delta | None:
 
 def read_part(part: Object) -> list[Part]:
     """Read one content part of a chat message."""
-    kind = part.get("type")
+    kind = text(part.get("type"))
     if kind in {"text", "input_text"} or (kind is None and isinstance(part.get("text"), str)):
         return [Text(content=str(part.get("text") or ""))]
     if kind == "image_url":
@@ -154,10 +154,11 @@ def _message(message: Object, role: str, finish_reason: str | None = None) -> Me
     found: list[Part] = []
     if reasoning := _reasoning(message):
         found.append(Reasoning(content=reasoning))
-    role = {"developer": "system"}.get(str(message.get("role") or role), str(message.get("role") or role))
+    role = text(message.get("role")) or role
+    role = "system" if role == "developer" else role
     if role == "tool":
-        answer: Any = message.get("content")
-        found.append(ToolCallResponse(id=text(message.get("tool_call_id")), response=answer))
+        response = parts.without_media(message.get("content"))
+        found.append(ToolCallResponse(id=text(message.get("tool_call_id")), response=response))
     else:
         found.extend(parts.texts(message.get("content"), read_part))
     if refusal := message.get("refusal"):

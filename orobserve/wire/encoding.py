@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import importlib
 import zlib
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-_PIECE = 1 << 20  # a small input must not inflate without bound in one step
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_ZLIB_HEADER = 2  # bytes
+_PIECE = 1 << 20  # inflated in steps, as a small input can become very large
 
 
 class DecodeError(ValueError):
@@ -25,30 +29,38 @@ class Decoder(Protocol):
 
 class _Zlib:
     def __init__(self, window_bits: int) -> None:
-        self._window_bits = window_bits
         self._inflater = zlib.decompressobj(window_bits)
-        self._started = False
 
     def decode(self, data: bytes) -> bytes:
         try:
-            return self._inflate(data)
+            parts = [self._inflater.decompress(data, _PIECE)]
+            while len(parts[-1]) == _PIECE:  # the rest may be in the input or already inside the inflater
+                parts.append(self._inflater.decompress(self._inflater.unconsumed_tail, _PIECE))
         except zlib.error as error:
-            if self._started or self._window_bits != zlib.MAX_WBITS:
-                raise DecodeError(str(error)) from error
-        self._window_bits = -zlib.MAX_WBITS  # "deflate" is sent with and without the zlib header (RFC 9110, 8.4.1.2)
-        self._inflater = zlib.decompressobj(self._window_bits)
-        return self.decode(data)
-
-    def _inflate(self, data: bytes) -> bytes:
-        parts = [self._inflater.decompress(data, _PIECE)]
-        self._started = True
-        while self._inflater.unconsumed_tail:
-            parts.append(self._inflater.decompress(self._inflater.unconsumed_tail, _PIECE))
+            raise DecodeError(str(error)) from error
         return b"".join(parts)
 
 
-class _Foreign:
-    """A decompressor object of another package, by the name of its method."""
+class _Deflate:
+    """The coding `deflate`: sent with and without the zlib header (RFC 9110, 8.4.1.2), whose two bytes tell."""
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._inner: _Zlib | None = None
+
+    def decode(self, data: bytes) -> bytes:
+        if self._inner is None:
+            data = self._head + data
+            if len(data) < _ZLIB_HEADER:
+                self._head = data
+                return b""
+            has_header = data[0] & 0x0F == zlib.DEFLATED and int.from_bytes(data[:2], "big") % 31 == 0
+            self._inner = _Zlib(zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS)
+        return self._inner.decode(data)
+
+
+class _Brotli:
+    """A decompressor of `brotli` or `brotlicffi`, by the name of its method."""
 
     def __init__(self, decompressor: Any, method: str) -> None:  # noqa: ANN401 - untyped packages
         self._decompress = getattr(decompressor, method)
@@ -56,8 +68,28 @@ class _Foreign:
     def decode(self, data: bytes) -> bytes:
         try:
             return bytes(self._decompress(data))
-        except Exception as error:  # noqa: BLE001 - each package has its own error class
+        except Exception as error:  # each package has its own error class
             raise DecodeError(str(error)) from error
+
+
+class _Zstd:
+    """Decompressors of a zstd package, one for each frame (RFC 8878, 3)."""
+
+    def __init__(self, new_frame: Callable[[], Any]) -> None:
+        self._new_frame = new_frame
+        self._frame = new_frame()
+
+    def decode(self, data: bytes) -> bytes:
+        parts: list[bytes] = []
+        try:
+            while data:
+                if self._frame.eof:
+                    self._frame = self._new_frame()
+                parts.append(self._frame.decompress(data))
+                data = self._frame.unused_data if self._frame.eof else b""
+        except Exception as error:  # each package has its own error class
+            raise DecodeError(str(error)) from error
+        return b"".join(parts)
 
 
 class _Chain:
@@ -73,16 +105,16 @@ class _Chain:
 def _brotli() -> Decoder:
     for name, method in (("brotli", "process"), ("brotlicffi", "decompress")):
         if module := _optional(name):
-            return _Foreign(module.Decompressor(), method)
+            return _Brotli(module.Decompressor(), method)
     raise DecodeError("content-encoding br: neither brotli nor brotlicffi is installed")
 
 
 def _zstd() -> Decoder:
     for name in ("compression.zstd", "backports.zstd"):
         if module := _optional(name):
-            return _Foreign(module.ZstdDecompressor(), "decompress")
+            return _Zstd(module.ZstdDecompressor)
     if module := _optional("zstandard"):
-        return _Foreign(module.ZstdDecompressor().decompressobj(), "decompress")
+        return _Zstd(lambda: module.ZstdDecompressor().decompressobj())
     raise DecodeError("content-encoding zstd: neither backports.zstd nor zstandard is installed")
 
 
@@ -93,10 +125,10 @@ def _optional(name: str) -> Any:  # noqa: ANN401 - a module
         return None
 
 
-_FACTORIES = {
+_FACTORIES: Mapping[str, Callable[[], Decoder]] = {
     "gzip": lambda: _Zlib(zlib.MAX_WBITS | 16),
     "x-gzip": lambda: _Zlib(zlib.MAX_WBITS | 16),
-    "deflate": lambda: _Zlib(zlib.MAX_WBITS),
+    "deflate": _Deflate,
     "br": _brotli,
     "zstd": _zstd,
 }

@@ -22,7 +22,7 @@ def read_error(given: object, *, around: Object | None = None, status: int | Non
         around: the object it stands in, which may hold `error_type`.
         status: the HTTP status, the type of last resort.
     """
-    if given is None or given is False or given in ({}, ""):
+    if not given:
         return None
     error = given if isinstance(given, dict) else {"message": given}
     metadata, availability = mapping(error.get("metadata")), mapping(error.get("availability"))

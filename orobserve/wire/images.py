@@ -10,7 +10,7 @@ from orobserve.wire.answer import Answer, Dialect
 from orobserve.wire.chat import read_head
 from orobserve.wire.errors import read_error
 from orobserve.wire.request import read_fields
-from orobserve.wire.values import Object, objects, text
+from orobserve.wire.values import Object, mapping, objects, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +28,15 @@ def _read_image(answer: Answer, item: Object) -> Media:
     return parts.media(item.get("b64_json") or item.get("url"), "image", mime_type)
 
 
+def _read_usage(answer: Answer, document: Object) -> None:
+    usage = document.get("usage")
+    answer.merge_usage(usage)
+    answer.service_tier = text(mapping(usage).get("service_tier")) or answer.service_tier
+
+
 def _read_body(answer: Answer, document: Object) -> None:
     read_head(answer, document)
+    _read_usage(answer, document)
     found = tuple(_read_image(answer, item) for item in objects(document.get("data")))
     if answer.wants_content and found:
         answer.output = (Message(role="assistant", parts=found),)
@@ -42,9 +49,11 @@ def _read_event(answer: Answer, name: str | None, event: Object) -> None:
         answer.ended = True
     elif kind == "image_generation.completed":
         found = _read_image(answer, event)
-        answer.merge_usage(event.get("usage"))
-        answer.output = (Message(role="assistant", parts=(found,)),) if answer.wants_content else None
+        _read_usage(answer, event)
         answer.began = True
+        if answer.wants_content:
+            before = answer.output[0].parts if answer.output else ()
+            answer.output = (Message(role="assistant", parts=(*before, found)),)
     elif kind in {"image_generation.partial_image", "image_generation.text_chunk"}:
         answer.began = True
     else:

@@ -38,7 +38,7 @@ def _read_request(body: Mapping[str, Any]) -> Fields:
 
 
 def _read_body(answer: Answer, document: Object) -> None:
-    if document.get("type") == "error" or "error" in document:
+    if document.get("type") == "error" or document.get("error"):
         _read_error(answer, document)
         return
     _read_message(answer, document)
@@ -135,7 +135,7 @@ def _streamed_output(answer: Answer) -> tuple[Message, ...]:
 
 
 def _read_part(block: Object) -> list[Part]:
-    kind = block.get("type")
+    kind = text(block.get("type"))
     if kind == "text":
         return [Text(content=str(block.get("text") or ""))]
     if kind == "thinking":
@@ -143,16 +143,10 @@ def _read_part(block: Object) -> list[Part]:
     if kind in {"tool_use", "server_tool_use"}:
         return [parts.tool_call(block.get("id"), block.get("name"), block.get("input"))]
     if kind == "tool_result":
-        return [ToolCallResponse(id=text(block.get("tool_use_id")), response=_without_media(block.get("content")))]
+        return [ToolCallResponse(id=text(block.get("tool_use_id")), response=parts.without_media(block.get("content")))]
     if kind in {"image", "document"}:
         return [_media(mapping(block.get("source")), "image" if kind == "image" else "file")]
     return []
-
-
-def _without_media(content: Any) -> Any:  # noqa: ANN401 - JSON
-    if not isinstance(content, list):
-        return content
-    return [block if block.get("type") == "text" else {"type": block.get("type")} for block in objects(content)]
 
 
 def _media(source: Object, modality: str) -> Part:

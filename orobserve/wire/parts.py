@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _MODALITIES = {"image": "image", "audio": "audio", "video": "video"}
+_TEXTS = ("text", "input_text", "output_text")
 
 
 def modality_of(mime_type: str | None, otherwise: str) -> str:
@@ -58,6 +59,13 @@ def texts(value: object, read: Callable[[Object], Iterable[Part]]) -> tuple[Part
             elif isinstance(item, dict):
                 parts.extend(read(item))
     return tuple(parts)
+
+
+def without_media(content: Any) -> Json:  # noqa: ANN401 - JSON
+    """Return a tool's answer with all its parts but texts reduced to their types."""
+    if not isinstance(content, list):
+        return content  # type: ignore[no-any-return]  # JSON already
+    return [item if item.get("type") in _TEXTS else {"type": text(item.get("type"))} for item in objects(content)]
 
 
 def tool_call(call_id: object, name: object, arguments: object) -> ToolCall:

@@ -23,7 +23,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Replace what looks like a key, and the given secrets wherever they stand."""
     for secret in secrets:
         if len(secret) >= _MIN_SECRET:
-            text = text.replace(secret, MASK).replace(quote(secret, safe=""), MASK)
+            text = text.replace(secret, MASK).replace(quote(secret, safe="", errors="replace"), MASK)
     return _PATTERNS.sub(MASK, text)
 
 

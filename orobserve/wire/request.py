@@ -9,7 +9,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from orobserve.generation import ProviderPreferences, Request, Trace
+from orobserve.generation import ProviderPreferences, Trace
 from orobserve.wire.values import count, flag, integer, mapping, number, objects, sequence, strings, text
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ _TRACE_KEYS = ("trace_id", "trace_name", "span_name", "generation_name", "parent
 
 def _field(name: str, read: Callable[[Any], Any]) -> Reader:
     def reader(fields: Fields, value: Any) -> None:  # noqa: ANN401 - JSON
-        fields[name] = read(value)
+        known = read(value)
+        if known is not None:  # two spellings may share a field, and a null beside the other says nothing
+            fields[name] = known
 
     return reader
 
@@ -51,7 +53,8 @@ def _model(fields: Fields, value: Any) -> None:  # noqa: ANN401 - JSON
 
 
 def _fallbacks(fields: Fields, value: Any) -> None:  # noqa: ANN401 - JSON
-    fields["models"] = strings([item.get("model") for item in objects(value)])
+    if models := strings([item.get("model") for item in objects(value)]):
+        fields["models"] = models
 
 
 def _sort(value: object) -> str | None:
@@ -110,11 +113,13 @@ def _reasoning(fields: Fields, value: Any) -> None:  # noqa: ANN401 - JSON
     given = mapping(value)
     if effort := text(given.get("effort")):
         fields["reasoning_level"] = effort
-    fields["reasoning_max_tokens"] = count(given.get("max_tokens"))
+    if (budget := count(given.get("max_tokens"))) is not None:
+        fields["reasoning_max_tokens"] = budget
 
 
 def _thinking(fields: Fields, value: Any) -> None:  # noqa: ANN401 - JSON
-    fields["reasoning_max_tokens"] = count(mapping(value).get("budget_tokens"))
+    if (budget := count(mapping(value).get("budget_tokens"))) is not None:
+        fields["reasoning_max_tokens"] = budget
 
 
 def _output_format(value: object) -> str | None:
@@ -269,8 +274,3 @@ def api_key_of(headers: Mapping[str, str]) -> str | None:
 def hash_api_key(key: str) -> str:
     """Return the SHA-256 by which OpenRouter's Keys API names a key: 64 lower-case hex digits."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def build(fields: Fields) -> Request:
-    """Return the record."""
-    return Request(**fields)

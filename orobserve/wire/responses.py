@@ -5,7 +5,7 @@ The prose and the schema of the API name some events differently; both spellings
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orobserve.generation import Content, Media, Message, Part, Reasoning, Text, ToolCallResponse
 from orobserve.wire import chat, parts
@@ -61,7 +61,7 @@ def _read_status(answer: Answer, document: Object, output: list[Object]) -> None
         answer.finish_reasons[0] = "error"
         answer.error = answer.error or read_error({"message": status}, around=document)
     else:
-        ends_in_call = bool(output) and output[-1].get("type") in _CALLS
+        ends_in_call = bool(output) and text(output[-1].get("type")) in _CALLS
         answer.finish_reasons[0] = "tool_calls" if ends_in_call else "stop"
 
 
@@ -70,7 +70,7 @@ def _count(answer: Answer, output: list[Object]) -> None:
     answer.citations = answer.images = 0
     answer.tool_calls.clear()
     for position, item in enumerate(output):
-        if item.get("type") in _CALLS:
+        if text(item.get("type")) in _CALLS:
             answer.call_tool(("arguments", str(position)), text(item.get("call_id")), text(item.get("name")))
         elif item.get("type") == "image_generation_call":
             answer.images += 1
@@ -85,12 +85,12 @@ def _output(output: list[Object], finish_reason: str | None) -> tuple[Message, .
 
 
 def _item_parts(item: Object) -> tuple[Part, ...]:
-    kind = item.get("type")
+    kind = text(item.get("type"))
     if kind in _CALLS:
         arguments = item.get("arguments") if kind == "function_call" else item.get("input")
         return (parts.tool_call(item.get("call_id"), item.get("name"), arguments),)
     if kind in {"function_call_output", "custom_tool_call_output"}:
-        response: Any = item.get("output")
+        response = parts.without_media(item.get("output"))
         return (ToolCallResponse(id=text(item.get("call_id")), response=response),)
     if kind == "reasoning":
         pieces = [piece.get("text") for piece in objects(item.get("content")) or objects(item.get("summary"))]
@@ -102,7 +102,7 @@ def _item_parts(item: Object) -> tuple[Part, ...]:
 
 
 def _read_part(part: Object) -> list[Part]:
-    kind = part.get("type")
+    kind = text(part.get("type"))
     if kind in {"input_text", "output_text", "text"}:
         return [Text(content=str(part.get("text") or ""))]
     if kind == "refusal":
@@ -143,7 +143,7 @@ def _read_event(answer: Answer, name: str | None, event: Object) -> None:
 
 def _read_item(answer: Answer, event: Object) -> None:
     item = mapping(event.get("item"))
-    if item.get("type") in _CALLS:
+    if text(item.get("type")) in _CALLS:
         target = ("arguments", str(count(event.get("output_index")) or 0))
         answer.call_tool(target, text(item.get("call_id")), text(item.get("name")))
 
@@ -153,11 +153,11 @@ def _target(kind: str, event: Object) -> tuple[str, ...]:
 
 
 def _delta(event: Object) -> Delta | None:
-    kind = event.get("type")
+    kind = text(event.get("type"))
     piece = event.get("delta")
     if kind not in _DELTAS or not isinstance(piece, str) or not piece or "response" in event:
         return None
-    return _target(str(kind), event), piece
+    return _target(kind, event), piece
 
 
 def _streamed_output(answer: Answer) -> tuple[Message, ...]:
@@ -185,7 +185,7 @@ def _read_prompt(body: Object) -> Content:
 
 
 def _input_message(item: Object) -> Message:
-    kind = item.get("type")
+    kind = text(item.get("type"))
     if kind in _CALLS | {"reasoning", "image_generation_call"}:
         role = "assistant"
     elif kind in {"function_call_output", "custom_tool_call_output"}:

@@ -65,7 +65,7 @@ def endpoint(method: str, path: str) -> Endpoint | None:
                 return found if _is_base(segments[:-size]) else None
     elif method == "GET" and len(segments) > 1:
         found = _POLL.get(segments[-2])
-        return found if found and _is_base(segments[:-2]) else None
+        return found if found and segments[-1] != "models" and _is_base(segments[:-2]) else None
     return None
 
 
@@ -98,11 +98,15 @@ class Hosts:
         """Return the route of an inference call, or None for every other call."""
         port = port or (443 if tls else 80)
         if host in self._extra:
-            fits = any(wanted in {None, port} and path.startswith(prefix) for wanted, prefix in self._extra[host])
+            fits = any(wanted in {None, port} and _is_below(path, prefix) for wanted, prefix in self._extra[host])
         else:
             fits = path.startswith("/api/")
         found = endpoint(method, path) if fits else None
         return Route(found, host, port, path) if found else None
+
+
+def _is_below(path: str, prefix: str) -> bool:
+    return path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in {"", "/"}
 
 
 def _parse_host(item: str) -> tuple[str, int | None, str]:

@@ -33,8 +33,9 @@ def read_form(body: bytes, content_type: str) -> dict[str, Any]:
         head, _, value = piece.partition(b"\r\n\r\n")
         name = _NAME.search(head)
         if name and b"filename=" not in head and len(value) <= _FORM_LIMIT:
+            key = name[1].decode("utf-8", "replace")
             text = value.removesuffix(b"\r\n").decode("utf-8", "replace")
-            fields[name[1].decode("utf-8", "replace")] = _number(text) if name[1].decode() in _NUMERIC else text
+            fields[key] = _number(text) if key in _NUMERIC else text
     return fields
 
 

@@ -9,7 +9,7 @@ import math
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from orobserve.generation import Cost, Usage
+from orobserve.generation import Cost, Usage, fill
 from orobserve.wire.values import Object, amount, count, flag, mapping, number
 
 if TYPE_CHECKING:
@@ -77,11 +77,11 @@ _UPSTREAM: _Table = {
 
 def _read(fields: dict[str, Any], given: Mapping[str, Any], table: _Table) -> None:
     for key, value in given.items():
-        row = table.get(key)
-        if row is not None:
-            known = row[1](value)
+        if value is not None and key in table:
+            name, read = table[key]
+            known = read(value)
             if known is not None:
-                fields[row[0]] = known
+                fields[name] = known
 
 
 def read_usage(given: Object, *, cache_apart: bool = False) -> Usage | None:
@@ -94,14 +94,15 @@ def read_usage(given: Object, *, cache_apart: bool = False) -> Usage | None:
     fields: dict[str, Any] = {}
     _read(fields, given, _TOTALS)
     for key, value in given.items():
-        table = _DETAILS.get(key)
-        if table is not None and isinstance(value, dict):
-            _read(fields, value, table)
-    if cache_apart and "input_tokens" in fields:
-        fields["input_tokens"] += fields.get("cache_read_input_tokens", 0) + fields.get("cache_write_input_tokens", 0)
-    if "total_tokens" not in fields and "input_tokens" in fields and "output_tokens" in fields:
-        fields["total_tokens"] = fields["input_tokens"] + fields["output_tokens"]
-    return Usage(**fields) if fields else None
+        if isinstance(value, dict) and key in _DETAILS:
+            _read(fields, value, _DETAILS[key])
+    input_tokens, output_tokens = fields.get("input_tokens"), fields.get("output_tokens")
+    if cache_apart and input_tokens is not None:
+        cached = (fields.get("cache_read_input_tokens") or 0) + (fields.get("cache_write_input_tokens") or 0)
+        fields["input_tokens"] = input_tokens = input_tokens + cached
+    if fields.get("total_tokens") is None and input_tokens is not None and output_tokens is not None:
+        fields["total_tokens"] = input_tokens + output_tokens
+    return fill(Usage, fields) if fields else None
 
 
 def read_cost(given: Object, is_byok: bool | None = None) -> Cost | None:
@@ -144,13 +145,14 @@ def price(  # noqa: PLR0913 - the figures belong together
     total = charged
     if charged is not None and byok and upstream is not None:
         total = float(Decimal(repr(charged)) + Decimal(repr(upstream)))  # exact in the digits that were sent
-    return Cost(
-        charged=charged,
-        upstream=upstream,
-        upstream_input=upstream_input,
-        upstream_output=upstream_output,
-        total=total,
-        is_byok=byok,
-        ambiguous=ambiguous,
-        source=source if charged is not None else None,
-    )
+    fields = {
+        "charged": charged,
+        "upstream": upstream,
+        "upstream_input": upstream_input,
+        "upstream_output": upstream_output,
+        "total": total,
+        "is_byok": byok,
+        "ambiguous": ambiguous,
+        "source": source if charged is not None else None,
+    }
+    return fill(Cost, fields)

@@ -1,0 +1,268 @@
+"""What observing costs, as ratios within one run: `python tests/benchmarks/overhead.py [--json] [--rounds N]`.
+
+In-memory transport, no-op exporter behind a batch processor. Each figure is the difference between an observed and an
+unobserved call, measured in turn; beside it stands the floor it is to be compared with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import statistics
+import subprocess
+import sys
+import time
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+import orobserve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+URL = "https://openrouter.ai/api/v1/chat/completions"
+CHUNKS = 300
+WORDS = "the quick brown fox jumps over the lazy dog while telemetry counts what it costs ".split()
+CHUNK_HEAD = '{"id":"gen-1763844830-abcdefghijklmnopqrst","object":"chat.completion.chunk","created":1763844830,'
+CHUNK_HEAD += '"model":"openai/gpt-4o","provider":"OpenAI","choices":[{"index":0,"delta":{"role":"assistant","content":'
+CHUNK_TAIL = '},"finish_reason":null,"native_finish_reason":null,"logprobs":null}]}'
+USAGE = {
+    "prompt_tokens": 420,
+    "completion_tokens": 300,
+    "total_tokens": 720,
+    "cost": 0.00405,
+    "is_byok": False,
+    "prompt_tokens_details": {"cached_tokens": 128, "cache_write_tokens": 0, "audio_tokens": 0, "video_tokens": 0},
+    "cost_details": {"upstream_inference_cost": None, "upstream_inference_prompt_cost": 0.00105},
+    "completion_tokens_details": {"reasoning_tokens": 64, "image_tokens": 0},
+}
+REQUEST = {
+    "model": "openai/gpt-4o",
+    "messages": [{"role": "user", "content": " ".join(WORDS * 22)}],
+    "temperature": 0.2,
+    "max_tokens": 400,
+}
+RESPONSE = {
+    "id": "gen-1763844830-abcdefghijklmnopqrst",
+    "object": "chat.completion",
+    "created": 1763844830,
+    "model": "openai/gpt-4o",
+    "provider": "OpenAI",
+    "system_fingerprint": None,
+    "choices": [
+        {
+            "index": 0,
+            "finish_reason": "stop",
+            "native_finish_reason": "stop",
+            "logprobs": None,
+            "message": {"role": "assistant", "content": " ".join(WORDS * 16), "refusal": None, "reasoning": None},
+        }
+    ],
+    "usage": USAGE,
+}
+
+
+class NoExport(SpanExporter):
+    """Takes spans and forgets them."""
+
+    def export(self, spans: Sequence[Any]) -> SpanExportResult:
+        """Forget."""
+        del spans
+        return SpanExportResult.SUCCESS
+
+
+class Chunks(httpx.SyncByteStream):
+    """A streamed body in memory."""
+
+    def __init__(self, chunks: list[bytes]) -> None:
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._chunks)
+
+
+class Memory(httpx.BaseTransport):
+    """Answers at once, streamed or not."""
+
+    def __init__(self) -> None:
+        self._body = json.dumps(RESPONSE).encode()
+        self.chunks = [b": OPENROUTER PROCESSING\n\n", *map(_chunk, range(CHUNKS)), *_tail()]
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer."""
+        headers = {"x-generation-id": "gen-1763844830-abcdefghijklmnopqrst"}
+        if b'"stream"' in request.content:
+            headers["content-type"] = "text/event-stream"
+            return httpx.Response(200, headers=headers, stream=Chunks(self.chunks))
+        headers["content-type"] = "application/json"
+        return httpx.Response(200, headers=headers, stream=Chunks([self._body]))
+
+
+def _chunk(position: int) -> bytes:
+    text = json.dumps(" " + WORDS[position % len(WORDS)])
+    return f"data: {CHUNK_HEAD}{text}{CHUNK_TAIL}\n\n".encode()
+
+
+def _tail() -> list[bytes]:
+    final = {**RESPONSE, "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "stop"}]}
+    del final["usage"]
+    last = {**RESPONSE, "choices": [], "usage": USAGE}
+    return [*(f"data: {json.dumps(item)}\n\n".encode() for item in (final, last)), b"data: [DONE]\n\n"]
+
+
+def once(action: Callable[[], object], number: int) -> float:
+    """Return the time of one action in microseconds, the fastest of three runs."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        for _ in range(number):
+            action()
+        times.append((time.perf_counter() - start) / number * 1e6)
+    return min(times)
+
+
+class Bench:
+    """Pairs every figure with the floor measured in the same moment: the machine's speed drifts."""
+
+    def __init__(self, rounds: int, provider: TracerProvider) -> None:
+        self._rounds = rounds
+        self._settings: dict[str, Any] = {"tracer_provider": provider}
+
+    def added(  # noqa: PLR0913
+        self, what: str, action: Callable[[], object], number: int, floor: tuple[str, Callable[[], object]],
+        limit: float | None, *, per: int = 1, **settings: Any,  # noqa: ANN401
+    ) -> dict[str, Any]:  # fmt: skip
+        """Return the row of what observing adds to an action: the median of paired differences and ratios."""
+        differences, ratios, floors = [], [], []
+        for _ in range(self._rounds):
+            lowest = once(floor[1], 1000)
+            plain = once(action, number)
+            orobserve.instrument(**self._settings, **settings)
+            observed = once(action, number)
+            orobserve.uninstrument()
+            floors.append((lowest + once(floor[1], 1000)) / 2)
+            differences.append((observed - plain) / per)
+            ratios.append(differences[-1] / floors[-1])
+        return _row(
+            what,
+            statistics.median(differences),
+            "µs",
+            f"{floor[0]} {statistics.median(floors):.2f} µs",
+            statistics.median(ratios),
+            limit,
+        )
+
+
+def held_memory(client: httpx.Client) -> float:
+    """Return what an open, half-read stream holds because it is observed, in KB."""
+
+    def opened() -> float:
+        held = []
+        gc.collect()
+        tracemalloc.start()
+        for _ in range(50):
+            response = client.send(client.build_request("POST", URL, json={**REQUEST, "stream": True}), stream=True)
+            chunks = response.iter_raw()
+            for _ in range(CHUNKS // 2):
+                next(chunks)
+            held.append((response, chunks))
+        gc.collect()
+        size = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        for response, _ in held:
+            response.close()
+        return size / 50 / 1024
+
+    plain = opened()
+    orobserve.instrument()
+    observed = opened()
+    orobserve.uninstrument()
+    return observed - plain
+
+
+def in_fresh_process(code: str, rounds: int) -> float:
+    """Return the fastest time that a fresh interpreter prints, in milliseconds."""
+    command = [sys.executable, "-c", f"import time; t = time.perf_counter(); {code}; print(time.perf_counter() - t)"]
+    runs = (subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(rounds))  # noqa: S603
+    return min(float(run.stdout.split()[-1]) for run in runs) * 1000
+
+
+def measure(rounds: int) -> Iterator[dict[str, Any]]:
+    """Yield one row per figure."""
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(NoExport(), max_queue_size=10_000))
+    tracer = provider.get_tracer("floor")
+    attributes = {f"gen_ai.attribute.{n}": (n if n % 2 else f"value {n}") for n in range(25)}
+    chunk = _chunk(1)[6:-2]
+    client = httpx.Client(transport=Memory())
+    bench = Bench(rounds, provider)
+    span = ("SDK span, 25 attributes:", lambda: tracer.start_span("chat", attributes=attributes).end())
+    loads = ("json.loads of a chunk:", lambda: json.loads(chunk))
+    streamed = {**REQUEST, "stream": True}
+
+    def stream() -> None:
+        with client.stream("POST", URL, json=streamed) as response:
+            for _ in response.iter_raw():
+                pass
+
+    def until_first() -> None:
+        with client.stream("POST", URL, json=streamed) as response:
+            chunks = response.iter_raw()
+            next(chunks)
+            next(chunks)
+
+    yield bench.added("call of 2 KB, not streamed", lambda: client.post(URL, json=REQUEST), 200, span, 2.5)
+    what = f"stream, per chunk of {CHUNKS}, its end included"
+    yield bench.added(what, stream, 20, loads, 3 / 8, per=CHUNKS)
+    yield bench.added("  the same, content captured", stream, 20, loads, None, per=CHUNKS, content="span_only")
+    yield bench.added("first chunk, and abort", until_first, 100, span, 100 / 45)
+    yield bench.added("call to another host", lambda: client.get("https://example.com/"), 500, span, 2 / 45)
+    yield _row("held by an open stream", held_memory(client), "KB", "", None, 16)
+    sdk_import = in_fresh_process("import opentelemetry.sdk.trace", rounds)
+    own_import = in_fresh_process("import orobserve", rounds)
+    floor = f"import opentelemetry.sdk.trace: {sdk_import:.1f} ms"
+    yield _row("import orobserve", own_import, "ms", floor, own_import / sdk_import, 1.5)
+    setup = "import httpx, opentelemetry.sdk.trace as s, opentelemetry.trace as t, orobserve; "
+    setup += "t.set_tracer_provider(s.TracerProvider()); t = time.perf_counter(); orobserve.instrument()"
+    yield _row("instrument()", in_fresh_process(setup, rounds), "ms", "", None, 50)
+
+
+def _row(what: str, value: float, unit: str, floor: str, ratio: float | None, limit: float | None) -> dict[str, Any]:  # noqa: PLR0913
+    figure = value if ratio is None else ratio
+    return {
+        "what": what,
+        "added": f"{value:.2f} {unit}",
+        "floor": floor,
+        "ratio": "" if ratio is None else f"{ratio:.2f}",
+        "limit": "" if limit is None else f"{limit:.3g}",
+        "over": "" if limit is None or figure <= limit else "over",
+    }
+
+
+def main() -> int:
+    """Print the table; exit 1 if a figure is over its limit."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    rows = []
+    line = "{what:48}{added:>12}  {floor:40}{ratio:>7}{limit:>8} {over}"
+    titles = {"what": "", "added": "added", "floor": "floor", "ratio": "ratio", "limit": "limit", "over": ""}
+    if not arguments.json:
+        print(line.format(**titles))
+    for row in measure(arguments.rounds):
+        rows.append(row)
+        if not arguments.json:
+            print(line.format(**row), flush=True)
+    if arguments.json:
+        print(json.dumps(rows))
+    return 1 if any(row["over"] for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
