@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
+from orobserve._version import __version__
 from orobserve.ambient import context
 from orobserve.errors import ConfigurationError
 from orobserve.generation import Generation

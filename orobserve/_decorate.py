@@ -4,60 +4,26 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Generator
     from contextlib import AbstractContextManager
 
+    Manager: TypeAlias = Callable[[], AbstractContextManager[Any]]
 
-def decorate(function: Any, manager: Callable[[], AbstractContextManager[Any]]) -> Any:  # noqa: ANN401 - any callable
+
+def decorate(function: Any, manager: Manager) -> Any:  # noqa: ANN401 - any callable
     """Return the function with its body inside `manager()`.
 
     A generator's block is left at each yield, so the description never leaks into the code that consumes it.
     """
     if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def coroutine(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-            with manager():
-                return await function(*args, **kwargs)
-
-        return coroutine
+        return _coroutine(function, manager)
     if inspect.isasyncgenfunction(function):
-
-        @functools.wraps(function)
-        async def asyncgen(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: ANN401
-            inner = function(*args, **kwargs)
-            try:
-                while True:
-                    with manager():
-                        try:
-                            item = await anext(inner)
-                        except StopAsyncIteration:
-                            return
-                    yield item
-            finally:
-                await inner.aclose()
-
-        return asyncgen
+        return _async_generator(function, manager)
     if inspect.isgeneratorfunction(function):
-
-        @functools.wraps(function)
-        def generator(*args: Any, **kwargs: Any) -> Iterator[Any]:  # noqa: ANN401
-            inner = function(*args, **kwargs)
-            try:
-                while True:
-                    with manager():
-                        try:
-                            item = next(inner)
-                        except StopIteration as stop:
-                            return stop.value
-                    yield item
-            finally:
-                inner.close()
-
-        return generator
+        return _generator(function, manager)
 
     @functools.wraps(function)
     def plain(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
@@ -65,3 +31,48 @@ def decorate(function: Any, manager: Callable[[], AbstractContextManager[Any]]) 
             return function(*args, **kwargs)
 
     return plain
+
+
+def _coroutine(function: Any, manager: Manager) -> Any:  # noqa: ANN401
+    @functools.wraps(function)
+    async def coroutine(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        with manager():
+            return await function(*args, **kwargs)
+
+    return coroutine
+
+
+def _generator(function: Any, manager: Manager) -> Any:  # noqa: ANN401
+    @functools.wraps(function)
+    def generator(*args: Any, **kwargs: Any) -> Generator[Any, None, Any]:  # noqa: ANN401
+        inner = function(*args, **kwargs)
+        try:
+            while True:
+                with manager():
+                    try:
+                        item = next(inner)
+                    except StopIteration as stop:
+                        return stop.value
+                yield item
+        finally:
+            inner.close()
+
+    return generator
+
+
+def _async_generator(function: Any, manager: Manager) -> Any:  # noqa: ANN401
+    @functools.wraps(function)
+    async def generator(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: ANN401
+        inner = function(*args, **kwargs)
+        try:
+            while True:
+                with manager():
+                    try:
+                        item = await inner.__anext__()
+                    except StopAsyncIteration:
+                        return
+                yield item
+        finally:
+            await inner.aclose()
+
+    return generator

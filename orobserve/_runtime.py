@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
 
-from orobserve import __version__, config
+from orobserve import config
+from orobserve._version import __version__
 from orobserve._worker import Worker
 from orobserve.capture import _patches, client
 from orobserve.capture.observer import Observer

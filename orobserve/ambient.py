@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
+    from typing_extensions import Self
+
 _current: ContextVar[Ambient] = ContextVar("orobserve_ambient", default=Ambient())  # noqa: B039 - immutable
 
 
@@ -36,7 +38,7 @@ class context(ContextDecorator):  # noqa: N801 - used as `with orobserve.context
         tags: words that group calls, as `trace.metadata.tags`.
     """
 
-    def __init__(  # noqa: PLR0913 - the public face
+    def __init__(
         self,
         *,
         user: str | None = None,
@@ -60,7 +62,7 @@ class context(ContextDecorator):  # noqa: N801 - used as `with orobserve.context
             self._tags["tags"] = list(tags)
         self._tokens: list[Token[Ambient]] = []
 
-    def __enter__(self) -> context:
+    def __enter__(self) -> Self:
         """Begin."""
         outer = _current.get()
         ambient = replace(outer, **self._changes, tags={**(outer.tags or {}), **self._tags})

@@ -218,11 +218,8 @@ def load(given: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> C
     """
     known = setting_fields()
     _reject_unknown(given, known, environ)
-    values: dict[str, Any] = {}
-    for name, value in _from_environment(environ).items():
-        values[name] = value
-    for name, value in given.items():
-        values[name] = known[name].metadata["parse"](name, value)
+    values = _from_environment(environ)
+    values.update({name: known[name].metadata["parse"](name, value) for name, value in given.items()})
     if "next" in str(values.get("semconv")) and "compat" not in values:
         values["compat"] = ()  # gen_ai.usage.cost would be leaf and namespace at once
     return Config(**values)

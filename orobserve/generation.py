@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _Record = TypeVar("_Record")
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
 def fill(kind: type[_Record], fields: Mapping[str, Any]) -> _Record:

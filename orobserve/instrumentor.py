@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # no export mark
 
 from orobserve import _runtime
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-class OpenRouterInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped base
+class OpenRouterInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # of which the base is untyped then
     """OpenTelemetry's own interface to orobserve; needs the package opentelemetry-instrumentation."""
 
     def instrumentation_dependencies(self) -> Collection[str]:

@@ -1,4 +1,4 @@
-"""Puts our functions on classes and takes them off again. A class is patched once, by identity, whatever names it has."""
+"""Puts our functions on classes and takes them off again, once per class, whatever names it has."""
 
 from __future__ import annotations
 

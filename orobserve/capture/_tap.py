@@ -29,7 +29,7 @@ def _abandon(exchange: Exchange) -> None:
     _end(exchange, Outcome.ABANDONED)
 
 
-class _Tap(wrapt.ObjectProxy):  # type: ignore[misc]  # wrapt is untyped
+class _Tap(wrapt.ObjectProxy[Any]):
     def __init__(self, stream: Any, exchange: Exchange) -> None:  # noqa: ANN401 - any library's stream
         super().__init__(stream)
         self._self_exchange = exchange

@@ -30,7 +30,7 @@ def begin(observer: Observer, request: Any) -> Flight | None:  # noqa: ANN401 - 
 
 
 def _body(request: Any) -> bytes | Mapping[str, Any]:  # noqa: ANN401
-    """Return the body if it is at hand. A form's files and a caller's generator are read by nobody but the transport."""
+    """Return the body if it is at hand; a form's files and a caller's generator are for the transport alone."""
     content = getattr(request, "_content", None)
     if isinstance(content, bytes):
         return content

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from orobserve.config import Config
-    from orobserve.generation import Cost, Generation, Routing
+    from orobserve.generation import Cost, Generation, Routing, Usage
     from orobserve.wire.exchange import Exchange
 
 Attributes: TypeAlias = "dict[str, AttributeValue]"
@@ -83,11 +83,7 @@ def encode(generation: Generation, config: Config) -> Attributes:
 def _put_figures(attributes: Attributes, generation: Generation, config: Config) -> None:
     usage, cost, stream = generation.usage, generation.cost, generation.stream
     if usage is not None:
-        for field, value in known(usage).items():
-            if value and field in _SUBSETS:
-                attributes[_SUBSETS[field]] = value
-        if usage.cache_read_input_tokens:
-            attributes[names.PROMPT_CACHE_HIT] = True
+        _put_subsets(attributes, usage)
         if "legacy_tokens" in config.compat:
             _put(attributes, "legacy_tokens", usage)
     if cost is not None and cost.total is not None:
@@ -98,10 +94,22 @@ def _put_figures(attributes: Attributes, generation: Generation, config: Config)
         if first_chunk is not None:
             attributes[names.TIME_TO_FIRST_CHUNK] = first_chunk
     if "legacy_system" in config.compat:
-        if generation.provider:
-            attributes[names.COMPAT_SYSTEM] = generation.provider.lower()
-        if generation.finish_reasons:
-            attributes[names.COMPAT_FINISH_REASON] = generation.finish_reasons[0]
+        _put_legacy_system(attributes, generation)
+
+
+def _put_subsets(attributes: Attributes, usage: Usage) -> None:
+    for field, value in known(usage).items():
+        if value and field in _SUBSETS:
+            attributes[_SUBSETS[field]] = value
+    if usage.cache_read_input_tokens:
+        attributes[names.PROMPT_CACHE_HIT] = True
+
+
+def _put_legacy_system(attributes: Attributes, generation: Generation) -> None:
+    if generation.provider:
+        attributes[names.COMPAT_SYSTEM] = generation.provider.lower()
+    if generation.finish_reasons:
+        attributes[names.COMPAT_FINISH_REASON] = generation.finish_reasons[0]
 
 
 def _put_cost(attributes: Attributes, cost: Cost, total: float, config: Config) -> None:

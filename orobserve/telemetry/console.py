@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from decimal import Decimal
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -20,12 +21,12 @@ def is_terminal(stream: TextIO) -> bool:
     return bool(getattr(stream, "isatty", lambda: False)())
 
 
-def money(total: float | None) -> str:
-    """Return dollars with all digits that matter; unknown is `?`, never 0."""
+def money(total: float | Decimal | None) -> str:
+    """Return dollars with all their digits, two decimals at least; unknown is `?`, never 0."""
     if total is None:
         return "?"
-    text = f"{total:.6f}".rstrip("0")
-    return "$" + (text + "0" * max(0, 2 - len(text.partition(".")[2])) if total >= 1e-6 or total == 0 else f"{total:g}")  # noqa: PLR2004 - six decimals show no less
+    whole, _, decimals = f"{Decimal(repr(total)) if isinstance(total, float) else total:f}".partition(".")
+    return f"${whole}.{decimals.rstrip('0'):0<2}"
 
 
 def line(generation: Generation) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from orobserve._guard import guard
@@ -24,15 +24,14 @@ def masked(content: Content | None, config: Config) -> Content | None:
     """Run the user's mask. A mask that fails means no content."""
     if content is None or config.mask is None:
         return content
-    result: Content | None = None
     with guard:
-        result = config.mask(content)
-    return result
+        return config.mask(content)  # type: ignore[no-any-return]  # the user's function
+    return None
 
 
 def encode(content: Content, config: Config) -> dict[str, Any]:
     """Return the content attributes in structured form, each within the size limit."""
-    attributes = {
+    attributes: dict[str, list[Any]] = {
         names.INPUT_MESSAGES: [_message(message) for message in content.input],
         names.OUTPUT_MESSAGES: [_message(message) for message in content.output],
         names.SYSTEM_INSTRUCTIONS: [_part(part) for part in content.system],
@@ -56,11 +55,11 @@ def _message(message: Message) -> dict[str, Any]:
 
 
 def _part(part: Part) -> dict[str, Any]:
-    fields = asdict(part) if is_dataclass(part) else {}
-    found = {"type": part.type, **{key: value for key, value in fields.items() if value is not None}}
+    found = {"type": part.type, **{key: value for key, value in asdict(part).items() if value is not None}}
     if isinstance(part, Media) and part.type == "blob":
         found["content"] = ""  # the convention wants the key; the bytes are never captured
-    return _clean(found)
+    cleaned: dict[str, Any] = _clean(found)
+    return cleaned
 
 
 def _clean(value: Any) -> Any:  # noqa: ANN401 - JSON

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from orobserve import __version__
+from orobserve._version import __version__
 from orobserve.telemetry import names
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 class Recorder:
     """Turns exchanges into spans, metrics, events, and records for whoever listens."""
 
-    def __init__(  # noqa: PLR0913 - the outlets of one record
+    def __init__(
         self,
         config: Config,
         *,
@@ -105,7 +105,7 @@ class Recorder:
             return ids.preset(trace=trace_id), context
         return ids.preset(), self._parents(exchange, tracer, context, trace_id, chain)
 
-    def _parents(  # noqa: PLR0913 - one call deep
+    def _parents(
         self, exchange: Exchange, tracer: Tracer, context: Context, trace_id: int, chain: list[str]
     ) -> Context:
         """Make the named parent spans, each once per process, and return the context below them."""
@@ -142,7 +142,7 @@ class Recorder:
         span.end(generation.timing.ended_at)
         self._publish(generation, metrics)
 
-    def _finish_foreign(  # noqa: PLR0913 - one call deep
+    def _finish_foreign(
         self, generation: Generation, exchange: Exchange, foreign: Span, context: Context, metrics: Metrics | None
     ) -> None:
         if generation.cost is None or generation.cost.total is None:
@@ -201,9 +201,7 @@ class Recorder:
 def _set_error(span: Span, generation: Generation, error: Error) -> None:
     if error.transport:
         message = {names.EXCEPTION_MESSAGE: error.message} if error.message else {}
-        span.add_event(
-            names.EXCEPTION_EVENT, {names.EXCEPTION_TYPE: error.type, **message}, generation.timing.ended_at
-        )
+        span.add_event(names.EXCEPTION_EVENT, {names.EXCEPTION_TYPE: error.type, **message}, generation.timing.ended_at)
     span.set_status(Status(StatusCode.ERROR, error.message))
 
 

@@ -1,4 +1,4 @@
-"""Batches: `POST /api/beta/batches` starts a job; `GET .../{id}` tells its state, at last with the usage of all of it."""
+"""Batches: `POST /api/beta/batches` starts a job; `GET .../{id}` tells its state, at last with all its usage."""
 
 from __future__ import annotations
 

@@ -163,8 +163,8 @@ def _message(message: Object, role: str, finish_reason: str | None = None) -> Me
         found.extend(parts.texts(message.get("content"), read_part))
     if refusal := message.get("refusal"):
         found.append(Text(content=str(refusal)))
-    for image in objects(message.get("images")):
-        found.append(parts.media(mapping(image.get("image_url")).get("url"), "image"))
+    images = objects(message.get("images"))
+    found.extend(parts.media(mapping(image.get("image_url")).get("url"), "image") for image in images)
     for call in objects(message.get("tool_calls")):
         function = mapping(call.get("function"))
         found.append(parts.tool_call(call.get("id"), function.get("name"), function.get("arguments")))

@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 _BOM = b"\xef\xbb\xbf"
-_scan = json.JSONDecoder().scan_once
+_scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # typeshed leaves it out
 SOFT_LIMIT = 128 * 1024  # from here on, long runs are cut out
 HARD_LIMIT = 4 * 1024 * 1024  # what is still longer after that is not read
 

@@ -1,4 +1,4 @@
-"""Errors in all the places where OpenRouter puts them: envelope, choice, stream event, Responses and Messages shapes."""
+"""Errors wherever OpenRouter puts them: envelope, choice, stream event, the Responses and Messages shapes."""
 
 from __future__ import annotations
 

@@ -299,7 +299,7 @@ class Exchange:
         }
         if usage:
             fields["usage"] = read_usage(usage, cache_apart=self._dialect.cache_apart)
-            fields["cost"] = read_cost(usage, flag(metadata.get("is_byok")))
+            fields["cost"] = read_cost(usage, is_byok=flag(metadata.get("is_byok")))
         if stream is not None:
             missing = True if self._dialect.counts_usage and not usage else None
             fields["stream"] = Stream(

@@ -105,7 +105,7 @@ def read_usage(given: Object, *, cache_apart: bool = False) -> Usage | None:
     return fill(Usage, fields) if fields else None
 
 
-def read_cost(given: Object, is_byok: bool | None = None) -> Cost | None:
+def read_cost(given: Object, *, is_byok: bool | None = None) -> Cost | None:
     """Return what a usage object says of money, or None if it says nothing.
 
     Args:
@@ -123,7 +123,7 @@ def read_cost(given: Object, is_byok: bool | None = None) -> Cost | None:
     return price(charged, is_byok=flagged, source="response", **fields)
 
 
-def price(  # noqa: PLR0913 - the figures belong together
+def price(
     charged: float | None,
     *,
     is_byok: bool | None,

@@ -1,0 +1,177 @@
+"""`orobserve demo`: real client calls against a loopback OpenRouter, and what orobserve saw of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+import orobserve
+from orobserve.cli import demo_calls, table
+from orobserve.errors import ConfigurationError
+from orobserve.telemetry.console import money
+from orobserve.testing import Simulator
+
+if TYPE_CHECKING:
+    import argparse
+
+    from orobserve.generation import Generation
+
+_LIVE_MODEL = "openai/gpt-4o-mini"
+_HEAD = ("client", "what", "model", "provider", "tokens in", "cached", "out", "cost", "time", "first chunk", "result")
+_RIGHT = (4, 5, 6, 7, 8, 9)
+
+
+def add(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type to itself
+    """Add the command."""
+    command = commands.add_parser(
+        "demo",
+        help="show what orobserve sees: no key, no network",
+        description="Starts an OpenRouter simulator on this machine, makes a dozen calls with the clients that are "
+        "installed, and shows what orobserve saw of each. With --live, three tiny calls to OpenRouter itself "
+        "(OPENROUTER_API_KEY, a small fraction of a cent). With OTEL_EXPORTER_OTLP_ENDPOINT set, the spans go there.",
+    )
+    command.add_argument("--live", action="store_true", help="three tiny real calls, with OPENROUTER_API_KEY")
+    command.add_argument("--json", action="store_true", help="machine-readable output")
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    seen: list[tuple[str, str, Generation]] = []
+    label = ["", ""]
+    remove = orobserve.on_generation(lambda generation: seen.append((label[0], label[1], generation)))
+    try:
+        bill = (_live if options.live else _simulated)(label)
+    finally:
+        orobserve.flush()
+        remove()
+        orobserve.uninstrument()
+    if options.json:
+        sys.stdout.write(json.dumps(_report(seen, bill)) + "\n")
+    else:
+        _show(seen, bill)
+    return 0
+
+
+def _simulated(label: list[str]) -> Decimal:
+    with Simulator() as simulator:
+        orobserve.instrument(hosts=[simulator.root.removeprefix("http://")], console=False)
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+        for step in demo_calls.steps(simulator):
+            label[:] = [step.client, step.shows]
+            demo_calls.run(step, simulator)
+            orobserve.flush()  # the label belongs to this call
+        return simulator.bill
+
+
+def _live(label: list[str]) -> Decimal | None:
+    key = os.environ.get("OPENROUTER_API_KEY")
+    if not key:
+        raise ConfigurationError(
+            "OPENROUTER_API_KEY",
+            None,
+            allowed="an OpenRouter key",
+            fix="export OPENROUTER_API_KEY=..., or leave out --live",
+        )
+    base = os.environ.get("OPENROUTER_BASE_URL", "https://openrouter.ai/api/v1").rstrip("/")
+    orobserve.instrument(hosts=[base], console=False)
+    body: dict[str, Any] = {
+        "model": _LIVE_MODEL,
+        "messages": [{"role": "user", "content": "Say hello in one word."}],
+        "max_tokens": 16,
+    }
+    with httpx.Client(headers={"Authorization": f"Bearer {key}"}, timeout=60) as client:
+        label[:] = ["httpx", "chat"]
+        client.post(f"{base}/chat/completions", json=body)
+        orobserve.flush()
+        label[:] = ["httpx", "chat, streamed"]
+        with client.stream("POST", f"{base}/chat/completions", json={**body, "stream": True}) as response:
+            response.read()
+        orobserve.flush()
+        label[:] = ["httpx", "responses"]
+        client.post(f"{base}/responses", json={"model": _LIVE_MODEL, "input": "Say hello.", "max_output_tokens": 16})
+    return None  # nobody but OpenRouter knows the bill
+
+
+def _total(seen: list[tuple[str, str, Generation]]) -> tuple[Decimal, int]:
+    """Return the sum of the known costs, and how many calls that should cost something have none."""
+    costs = [generation.cost.total if generation.cost else None for _, _, generation in seen]
+    unknown = sum(
+        cost is None and generation.error is None for cost, (_, _, generation) in zip(costs, seen, strict=True)
+    )
+    return sum((Decimal(repr(cost)) for cost in costs if cost is not None), Decimal(0)), unknown
+
+
+def _show(seen: list[tuple[str, str, Generation]], bill: Decimal | None) -> None:
+    out = sys.stdout
+    rows = [_cells(*item) for item in seen]
+    styles = ["bad" if generation.error else "" for _, _, generation in seen]
+    table.write(out, _HEAD, rows, styles, _RIGHT)
+    total, unknown = _total(seen)
+    errors = sum(generation.error is not None for _, _, generation in seen)
+    line = f"{len(seen)} calls, {errors} errors, total spend {money(total)}"
+    if unknown:
+        line += f", and {unknown} calls whose cost did not come with the response (?)"
+    out.write("\n" + table.style(line, "head", out) + "\n")
+    if bill is not None:
+        out.write(f"The simulator's bill for all of them: {money(bill)}\n")
+    out.write("\nIn your own code:  import orobserve; orobserve.instrument()\n")
+
+
+def _cells(client: str, shows: str, generation: Generation) -> tuple[str, ...]:
+    usage, timing = generation.usage, generation.timing
+    first = timing.time_to_first_chunk
+    cached = usage.cache_read_input_tokens if usage else None
+    result = generation.error.type if generation.error else generation.outcome.value
+    if generation.cache and generation.cache.status == "hit":
+        result = "cache hit"
+    return (
+        client,
+        shows,
+        generation.model or generation.request.model or "",
+        generation.provider or "",
+        _count(usage.input_tokens if usage else None),
+        str(cached) if cached else "",
+        _count(usage.output_tokens if usage else None),
+        money(generation.cost.total if generation.cost else None),
+        f"{timing.duration:.2f} s",
+        f"{first:.2f} s" if first is not None else "",
+        result,
+    )
+
+
+def _count(tokens: int | None) -> str:
+    return "?" if tokens is None else str(tokens)
+
+
+def _report(seen: list[tuple[str, str, Generation]], bill: Decimal | None) -> dict[str, Any]:
+    total, unknown = _total(seen)
+    calls = [
+        {
+            "client": client,
+            "shows": shows,
+            "operation": generation.operation,
+            "generation_id": generation.id,
+            "model": generation.model,
+            "provider": generation.provider,
+            "input_tokens": generation.usage.input_tokens if generation.usage else None,
+            "cache_read_input_tokens": generation.usage.cache_read_input_tokens if generation.usage else None,
+            "output_tokens": generation.usage.output_tokens if generation.usage else None,
+            "cost": generation.cost.total if generation.cost else None,
+            "seconds": generation.timing.duration,
+            "time_to_first_chunk": generation.timing.time_to_first_chunk,
+            "outcome": generation.outcome.value,
+            "error": generation.error.type if generation.error else None,
+        }
+        for client, shows, generation in seen
+    ]
+    report: dict[str, Any] = {"calls": calls, "total": float(total), "unpriced": unknown}
+    if bill is not None:
+        report["bill"] = float(bill)
+    return report
