@@ -3,12 +3,14 @@
     import orobserve
     orobserve.instrument()
 
-Importing this package patches nothing, starts nothing and loads next to nothing.
+Importing this package patches nothing and starts nothing; HTTP libraries and the OpenTelemetry SDK are not imported.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+import wrapt as _wrapt  # noqa: F401 - half of what instrument() would have to import otherwise
 
 from orobserve._version import __version__
 from orobserve.ambient import context

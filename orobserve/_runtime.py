@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
+from opentelemetry._logs import get_logger_provider
 
 from orobserve import config
 from orobserve._version import __version__
 from orobserve._worker import Worker
 from orobserve.capture import _patches, client
+from orobserve.capture._tap import end_open_streams
 from orobserve.capture.observer import Observer
 from orobserve.telemetry import console, names, providers
 from orobserve.telemetry.events import Events
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from orobserve.generation import Generation
 
 FLUSH_BUDGET = 10.0  # seconds
+EXIT_BUDGET = 2.0
 
 _lock = threading.RLock()
 _worker = Worker()
@@ -61,7 +65,7 @@ def _observer(settings: Config) -> Observer:
         listen=outlets.listen,
     )
     observer = Observer(settings, recorder)
-    _state["observer"] = observer
+    _state["observer"], _state["settings"] = observer, settings
     _set_console(settings)
     return observer
 
@@ -73,10 +77,13 @@ class _Outlets:
         self._settings = settings
         self._tracer: Tracer | None = None
         self._metrics: Metrics | None = None
-        self._exports_spans = settings.tracer_provider is None and providers.endpoint_for("TRACES")
-        self._exports_metrics = settings.meter_provider is None and providers.endpoint_for("METRICS")
-        if self._exports_spans and not providers.has_tracer_provider():
-            providers.import_exporters()
+        self._exports_spans = _is_left_to_us(settings) and providers.endpoint_for("TRACES")
+        self._exports_metrics = (
+            settings.meter_provider is None and not providers.has_meter_provider() and providers.endpoint_for("METRICS")
+        )
+        for signal, wanted in (("TRACES", self._exports_spans), ("METRICS", self._exports_metrics)):
+            if wanted:
+                providers.exporter_for(signal)  # imported at set-up rather than in the first call
 
     def tracer(self) -> Tracer:
         """Return our tracer."""
@@ -85,6 +92,8 @@ class _Outlets:
                 providers.set_tracer_provider()
             provider = self._settings.tracer_provider or trace.get_tracer_provider()
             self._tracer = provider.get_tracer(names.SCOPE, __version__, schema_url=names.SCHEMA_URL)
+            atexit.unregister(_at_exit)
+            atexit.register(_at_exit)  # after the provider has registered its own, so that ours runs before
         return self._tracer
 
     def metrics(self) -> Metrics | None:
@@ -113,13 +122,24 @@ def _set_console(settings: Config) -> None:
         _worker.remove(previous)
     wanted = settings.console
     if wanted is None:
-        set_up = settings.tracer_provider is not None or providers.has_tracer_provider()
-        wanted = not set_up and not providers.endpoint_for("TRACES") and console.is_terminal(sys.stderr)
+        wanted = _is_left_to_us(settings) and not providers.endpoint_for("TRACES") and console.is_terminal(sys.stderr)
         if wanted:
             sys.stderr.write(console.HINT + "\n")
     if wanted:
-        _state["console"] = console.Console()
-        _worker.add(_state["console"])
+        show = console.Console()
+        # The application may still set up a provider, and then needs no lines that it has not asked for.
+        shown = show if settings.console else lambda record: show(record) if _is_left_to_us(settings) else None
+        _state["console"] = shown
+        _worker.add(shown)
+
+
+def _is_left_to_us(settings: Config) -> bool:
+    return settings.tracer_provider is None and not providers.has_tracer_provider()
+
+
+def _at_exit() -> None:
+    end_open_streams()
+    _worker.flush(EXIT_BUDGET)
 
 
 def uninstrument() -> None:
@@ -129,7 +149,7 @@ def uninstrument() -> None:
         client.uninstrument_all()
         observer = _state.pop("observer", None)
         if observer is not None:
-            observer.active = False
+            observer.stop()
         shown = _state.pop("console", None)
         if shown is not None:
             _worker.flush(FLUSH_BUDGET)
@@ -145,7 +165,9 @@ def on_generation(callback: Callable[[Generation], None]) -> Callable[[], None]:
 def flush(timeout: float = FLUSH_BUDGET) -> bool:
     """Hand out and export everything that is finished; returns False if it took longer than `timeout` seconds."""
     done = _worker.flush(timeout)
-    for provider in (trace.get_tracer_provider(), metrics.get_meter_provider()):
+    settings: Config | None = _state.get("settings")
+    given = [settings.tracer_provider, settings.meter_provider] if settings is not None else []
+    for provider in (*given, trace.get_tracer_provider(), metrics.get_meter_provider(), get_logger_provider()):
         force_flush = getattr(provider, "force_flush", None)
         if force_flush is not None:
             done = bool(force_flush(int(timeout * 1000))) and done

@@ -1,12 +1,10 @@
 """The one background thread: hands finished records to callbacks, off the request path.
 
-Started at the first record, alive only in the process that started it (a forked child begins with an empty queue), and
-drained at exit within a budget.
+Started at the first record, and alive only in the process that started it: a forked child begins with an empty queue.
 """
 
 from __future__ import annotations
 
-import atexit
 import os
 import queue
 import threading
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 
     from orobserve.generation import Generation
 
-EXIT_BUDGET = 2.0  # seconds
 _CAPACITY = 10_000
 
 
@@ -30,7 +27,6 @@ class Worker:
     def __init__(self, *, capacity: int = _CAPACITY) -> None:
         self._capacity = capacity
         self._callbacks: list[Callable[[Generation], None]] = []
-        self._registered = False
         self._reset()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._reset)
@@ -69,9 +65,6 @@ class Worker:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="orobserve", daemon=True)
                 self._thread.start()
-                if not self._registered:
-                    self._registered = True
-                    atexit.register(self.flush, EXIT_BUDGET)
 
     def _run(self) -> None:
         records = self._queue

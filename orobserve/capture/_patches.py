@@ -61,7 +61,7 @@ def _patch(owner: type, name: str, replacement: Callable[..., Any]) -> None:
 def uninstall() -> None:
     """Restore every class, unless someone has patched it after us: then ours stays and does nothing."""
     for observing in _current:
-        observing.active = False
+        observing.stop()
     _current.clear()
     for entry in list(_patched):
         owner, name, original, ours = entry

@@ -5,12 +5,14 @@ A tap is a transparent proxy of the stream object, so that its type and attribut
 
 from __future__ import annotations
 
+import os
 import weakref
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
 import wrapt
 
-from orobserve._guard import guard
+from orobserve._guard import guard, guarded
 from orobserve.generation import Outcome
 
 if TYPE_CHECKING:
@@ -29,11 +31,23 @@ def _abandon(exchange: Exchange) -> None:
     _end(exchange, Outcome.ABANDONED)
 
 
+_open: weakref.WeakSet[_Tap] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_open.clear)  # what was open then is the parent's
+
+
+def end_open_streams() -> None:
+    """End every stream that is still open, because the process ends."""
+    for tap in list(_open):
+        _abandon(tap._self_exchange)  # noqa: SLF001 - of this module
+
+
 class _Tap(wrapt.ObjectProxy[Any]):
     def __init__(self, stream: Any, exchange: Exchange) -> None:  # noqa: ANN401 - any library's stream
         super().__init__(stream)
         self._self_exchange = exchange
         weakref.finalize(self, _abandon, exchange).atexit = False
+        _open.add(self)
 
 
 class SyncTap(_Tap):
@@ -41,10 +55,10 @@ class SyncTap(_Tap):
 
     def __iter__(self) -> Iterator[bytes]:
         exchange = self._self_exchange
+        feed = guarded(exchange.feed)
         try:
             for chunk in self.__wrapped__:
-                with guard:
-                    exchange.feed(chunk)
+                feed(chunk)
                 yield chunk
         except BaseException as error:
             _end(exchange, Outcome.CANCELLED if isinstance(error, GeneratorExit) else error)
@@ -64,14 +78,18 @@ class AsyncTap(_Tap):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         exchange = self._self_exchange
+        feed = guarded(exchange.feed)
+        chunks = self.__wrapped__.__aiter__()
         try:
-            async for chunk in self.__wrapped__:
-                with guard:
-                    exchange.feed(chunk)
+            async for chunk in chunks:
+                feed(chunk)
                 yield chunk
         except BaseException as error:
             _end(exchange, Outcome.CANCELLED if isinstance(error, GeneratorExit) else error)
             raise
+        finally:
+            if isinstance(chunks, AsyncGenerator):  # as httpx2 would, were we not in between
+                await chunks.aclose()
         _end(exchange)
 
     async def aclose(self) -> None:

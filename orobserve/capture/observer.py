@@ -62,21 +62,34 @@ def headers_of(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return found
 
 
-class Observer:
-    """The settings of now, as edges see them."""
+def _never(_host: str) -> bool:
+    return False
 
-    __slots__ = ("_clock", "_config", "_hosts", "_recorder", "active")
+
+class Observer:
+    """The settings of now, as edges see them.
+
+    Attributes:
+        knows: tells whether a call to a host (lower case) may be one of ours; all that other calls pay for.
+    """
+
+    __slots__ = ("_clock", "_config", "_hosts", "_recorder", "knows")
 
     def __init__(self, config: Config, recorder: Recorder, clock: Callable[[], int] = time.time_ns) -> None:
         self._config = config
         self._recorder = recorder
         self._hosts = Hosts(config.hosts)
         self._clock = clock
-        self.active = True
+        self.knows: Callable[[str], bool] = self._hosts.know
 
-    def knows(self, host: str) -> bool:
-        """Tell whether a call to this host (lower case) may be one of ours; all that other calls pay for."""
-        return self.active and self._hosts.know(host)
+    @property
+    def active(self) -> bool:
+        """Whether calls are still observed."""
+        return self.knows is not _never
+
+    def stop(self) -> None:
+        """Observe no further calls."""
+        self.knows = _never
 
     def route(self, method: str, host: str, port: int | None, path: str, *, tls: bool) -> Route | None:
         """Return the route of a call that is to be observed, or None."""
@@ -110,14 +123,18 @@ class Flight:
 
     def __enter__(self) -> Exchange:
         """Attach; in the frame that detaches."""
-        self._token: Any = otel_context.attach(self._context)
+        self._token: Any = None
         self._inside_token: Token[bool] = _inside.set(True)
+        with guard:
+            self._token = otel_context.attach(self._context)
         return self.exchange
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """Detach; an exception ends the call and goes on to the caller."""
-        _inside.reset(self._inside_token)
-        otel_context.detach(self._token)
+        with guard:  # a coroutine that is resumed in another context cannot take back what it has set
+            if self._token is not None:
+                otel_context.detach(self._token)
+            _inside.reset(self._inside_token)
         if error is not None:
             with guard:
                 self.exchange.end(error)

@@ -6,8 +6,9 @@ own after `instrument()` still comes first; nothing is made when no endpoint is 
 
 from __future__ import annotations
 
+import importlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
 
@@ -16,7 +17,7 @@ from orobserve.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PROTOCOL = "http/protobuf"
+_PROTOCOLS = {"http/protobuf": "http", "grpc": "grpc"}
 
 
 def has_tracer_provider() -> bool:
@@ -43,41 +44,55 @@ def endpoint_for(signal: str, environ: Mapping[str, str] = os.environ) -> bool:
         return False
     if exporters not in {"", "otlp"}:
         return False
-    for name in (f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
-        protocol = environ.get(name, "").strip().lower()
-        if protocol:
-            if protocol != _PROTOCOL:
-                raise ConfigurationError(
-                    name,
-                    protocol,
-                    allowed=_PROTOCOL,
-                    fix=f"set {name}={_PROTOCOL} (port 4318), or set up a tracer provider with another exporter first",
-                )
-            break
+    _protocol(signal, environ)
     return True
 
 
-def import_exporters() -> None:
-    """Import what the two functions below need: at set-up rather than in the first call."""
-    import opentelemetry.exporter.otlp.proto.http.metric_exporter  # noqa: PLC0415 - only where an endpoint is named
-    import opentelemetry.exporter.otlp.proto.http.trace_exporter  # noqa: F401, PLC0415
+def _protocol(signal: str, environ: Mapping[str, str]) -> str:
+    for name in (f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
+        protocol = environ.get(name, "").strip().lower()
+        if protocol and protocol not in _PROTOCOLS:
+            raise ConfigurationError(
+                name, protocol, allowed=" or ".join(_PROTOCOLS), fix=f"set {name}=http/protobuf and use port 4318"
+            )
+        if protocol:
+            return protocol
+    return "http/protobuf"
+
+
+def exporter_for(signal: str, environ: Mapping[str, str] = os.environ) -> Any:  # noqa: ANN401 - of several packages
+    """Return the OTLP exporter class of a signal (`TRACES`, `METRICS`), for the protocol that the environment names.
+
+    Raises:
+        ConfigurationError: the protocol is not known, or its exporter is not installed.
+    """
+    protocol = _protocol(signal, environ)
+    kind = "trace" if signal == "TRACES" else "metric"
+    try:
+        module = importlib.import_module(f"opentelemetry.exporter.otlp.proto.{_PROTOCOLS[protocol]}.{kind}_exporter")
+    except ImportError:
+        raise ConfigurationError(
+            "OTEL_EXPORTER_OTLP_PROTOCOL",
+            protocol,
+            allowed="http/protobuf, and grpc where its exporter is installed",
+            fix="pip install opentelemetry-exporter-otlp-proto-grpc, or use http/protobuf and port 4318",
+        ) from None
+    return module.OTLPSpanExporter if signal == "TRACES" else module.OTLPMetricExporter
 
 
 def set_tracer_provider() -> None:
     """Make the application's tracer provider from the environment."""
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - only where an endpoint is named
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
     made = TracerProvider()
-    made.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    made.add_span_processor(BatchSpanProcessor(exporter_for("TRACES")()))
     trace.set_tracer_provider(made)
 
 
 def set_meter_provider() -> None:
     """Make the application's meter provider from the environment."""
-    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
-    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
+    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 - only where an endpoint is named
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
 
-    metrics.set_meter_provider(MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())]))
+    metrics.set_meter_provider(MeterProvider([PeriodicExportingMetricReader(exporter_for("METRICS")())]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from orobserve._guard import guard
 from orobserve.telemetry import attributes, content, ids, names, nested
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from orobserve.wire.exchange import Exchange
 
 _NAMED_LIMIT = 4096
+_forks = [0]  # how often this process was forked off: a call that was open then is its parent's to record
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _forks.append(_forks.pop() + 1))
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
@@ -57,16 +62,20 @@ class Recorder:
             exchange.on_end(lambda generation: self._finish_poll(generation, exchange, context))
             return context
         metrics = self._metrics()
-        if metrics is not None:
-            metrics.begin(exchange.route.endpoint.operation)
         foreign = nested.foreign_span() if self._config.when_nested != "span" else None
         if foreign is not None:
             nested.claim(foreign)
             exchange.on_end(lambda generation: self._finish_foreign(generation, exchange, foreign, context, metrics))
-            return context
-        span, started = self._start(exchange, context)
-        exchange.on_end(lambda generation: self._finish(generation, span, started, metrics))
-        return trace.set_span_in_context(span, context)
+        else:
+            span, started = self._start(exchange, context)
+            born = _forks[0]
+            exchange.on_end(
+                lambda generation: self._finish(generation, span, started, metrics) if born == _forks[0] else None
+            )
+            context = trace.set_span_in_context(span, context)
+        if metrics is not None:  # at last: a call that could not begin is not in flight
+            metrics.begin(exchange.route.endpoint.operation)
+        return context
 
     def _start(self, exchange: Exchange, context: Context) -> tuple[Span, Attributes]:
         """Start a call's span; returns it with the attributes it has from the start."""
@@ -128,19 +137,24 @@ class Recorder:
 
     def _finish(self, generation: Generation, span: Span, started: Attributes, metrics: Metrics | None) -> None:
         generation = self._identified(generation, span)
+        with guard:
+            self._describe(generation, span, started)
+        with guard:
+            span.end(generation.timing.ended_at)
+        self._publish(generation, metrics)
+
+    def _describe(self, generation: Generation, span: Span, started: Attributes) -> None:
         said = content.masked(generation.content, self._config) if generation.content is not None else None
         if span.is_recording():
+            if generation.error is not None:
+                _set_error(span, generation, generation.error)
             encoded = attributes.encode(generation, self._config)
             for name in started:  # setting one again costs as much as the first time
                 encoded.pop(name, None)
             if said is not None and self._config.content_on_span:
                 encoded.update(content.as_text(content.encode(said, self._config)))
             span.set_attributes(encoded)
-            if generation.error is not None:
-                _set_error(span, generation, generation.error)
         self._events.emit(generation, said, span)
-        span.end(generation.timing.ended_at)
-        self._publish(generation, metrics)
 
     def _finish_foreign(
         self, generation: Generation, exchange: Exchange, foreign: Span, context: Context, metrics: Metrics | None
@@ -192,7 +206,8 @@ class Recorder:
 
     def _publish(self, generation: Generation, metrics: Metrics | None, *, standard: bool = True) -> None:
         if metrics is not None:
-            metrics.record(generation, standard=standard)
+            with guard:
+                metrics.record(generation, standard=standard)
         listen = self._listen()
         if listen is not None:
             listen(generation)

@@ -186,9 +186,13 @@ class Exchange:
     def _choose_feed(self, headers: Mapping[str, str], status: int) -> None:
         dialect, content_type = self._dialect, headers.get("content-type", "")
         if content_type.startswith("text/event-stream") and dialect.read_event:
-            self._stream = EventReader(self._answer, dialect, self._clock, self._on_terminal)
-            if self._keeps_chunk_times:
-                self._stream.times = []
+            self._stream = EventReader(
+                self._answer,
+                dialect,
+                clock=self._clock,
+                keeps_times=self._keeps_chunk_times,
+                on_terminal=self._on_terminal,
+            )
             self.feed = self._stream.feed
         elif dialect.bytes_only and status < verdict.ERROR_STATUS and not content_type.startswith("application/json"):
             self._is_media = True
@@ -205,6 +209,8 @@ class Exchange:
             self.feed = lambda data: self._decode(data, inner)
 
     def _decode(self, data: bytes, inner: Callable[[bytes], None]) -> None:
+        if self._fault is not None:
+            return
         try:
             content = self._decoder.decode(data) if self._decoder else data
         except DecodeError:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 DOMAIN = "openrouter.ai"
+_SUFFIX = ".openrouter.ai"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Hosts:
 
     def know(self, host: str) -> bool:
         """Tell whether a host (lower case) may be OpenRouter's."""
-        return host == DOMAIN or host.endswith("." + DOMAIN) or host in self._extra
+        return host == DOMAIN or host.endswith(_SUFFIX) or host in self._extra
 
     def route(self, method: str, host: str, port: int | None, path: str, *, tls: bool = True) -> Route | None:
         """Return the route of an inference call, or None for every other call."""

@@ -25,14 +25,21 @@ _HOLE = re.compile(
     rb'"(?:content|reasoning|text|delta|thinking|partial_json|arguments|obfuscation)":\s?"(' + _TEXT + rb')"'
     rb'|"sequence_number":\s?(\d+)'
 )
+# What may stand in a JSON string without being escaped or escaping.
+PLAIN = bytes(byte for byte in range(0x20, 0x100) if byte not in b'"\\')
 _match_text = re.compile(_TEXT).match
 _match_digits = re.compile(rb"\d+").match
 
 
 class Shape:
-    """Literal bytes with holes between them, for one whole event with its framing."""
+    """Literal bytes with holes between them, for one whole event with its framing.
 
-    __slots__ = ("_captured", "_holes", "_tail", "target")
+    Attributes:
+        target: what the text belongs to.
+        frame: the bytes before the text and after it, with where the text starts and stops, if there is no other hole.
+    """
+
+    __slots__ = ("_captured", "_holes", "_tail", "frame", "target")
 
     def __init__(self, literals: list[bytes], numeric: list[bool], captured: int, target: Target) -> None:
         self._holes = tuple(
@@ -41,6 +48,9 @@ class Shape:
         )
         self._tail = literals[-1]
         self._captured = captured
+        self.frame: tuple[bytes, int, bytes, int] | None = None
+        if len(self._holes) == 1:
+            self.frame = (literals[0], len(literals[0]), literals[1], -len(literals[1]))
         self.target = target
 
     def match(self, data: bytes, position: int) -> tuple[int, int, int] | None:
@@ -101,9 +111,7 @@ class Texts:
 
     def append_escaped(self, target: Target, data: bytes) -> None:
         """Add text as it stands between the quotes of a JSON string."""
-        kept = self._texts.get(target)
-        if kept is None:
-            kept = self._texts[target] = bytearray()
+        kept = self._texts.setdefault(target, bytearray())
         if len(kept) < self._limit:
             kept += data
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orobserve.wire import document, sse
-from orobserve.wire.shape import Shape, learn
+from orobserve.wire.shape import PLAIN, Shape, learn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,15 +27,31 @@ class EventReader:
     """Splits a response into events and feeds an `Answer`."""
 
     __slots__ = (
-        "_answer", "_clock", "_dialect", "_learned_at", "_on_terminal", "_patience", "_pending", "_shape", "_started",
-        "chunks", "first_chunk_at", "keepalives", "times",
-    )  # fmt: skip
+        "_answer",
+        "_clock",
+        "_closed",
+        "_dialect",
+        "_frame",
+        "_keeps",
+        "_learned_at",
+        "_on_terminal",
+        "_patience",
+        "_pending",
+        "_shape",
+        "_started",
+        "chunks",
+        "first_chunk_at",
+        "keepalives",
+        "times",
+    )
 
     def __init__(
         self,
         answer: Answer,
         dialect: Dialect,
+        *,
         clock: Callable[[], int],
+        keeps_times: bool,
         on_terminal: Callable[[], None],
     ) -> None:
         self._answer = answer
@@ -44,16 +60,40 @@ class EventReader:
         self._on_terminal = on_terminal
         self._pending = b""  # always begins where an event begins
         self._shape: Shape | None = None
+        self._frame: tuple[bytes, int, bytes, int] | None = None  # of the shape, while no event is half-read
+        self._keeps = answer.wants_content or keeps_times
         self._learned_at = 0
         self._patience = _PATIENCE
+        self._closed = False
         self._started = False
         self.chunks = 0
         self.keepalives = 0
         self.first_chunk_at: int | None = None
-        self.times: list[int] | None = None  # of every chunk, where they are wanted
+        self.times: list[int] | None = [] if keeps_times else None
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
+        frame = self._frame
+        if frame is not None:  # most often, one chunk is one ordinary event
+            head, start, tail, stop = frame
+            if data.startswith(head) and data.endswith(tail):
+                text = data[start:stop]
+                if text and not text.translate(None, PLAIN):
+                    self.chunks += 1
+                    if self._keeps:
+                        self._take(text)
+                    return
+        self._feed_any(data)
+
+    def _take(self, text: bytes) -> None:
+        if self._shape is not None and self._answer.wants_content:
+            self._answer.texts.append_escaped(self._shape.target, text)
+        if self.times is not None:
+            self.times.append(self._clock())
+
+    def _feed_any(self, data: bytes) -> None:
+        if self._closed:
+            return
         if self._pending:
             data = self._pending + data
             self._pending = b""
@@ -63,10 +103,8 @@ class EventReader:
             found = shape.match(data, position) if shape is not None else None
             if found is not None:
                 self.chunks += 1
-                if self._answer.wants_content:
-                    self._answer.texts.append_escaped(shape.target, data[found[1] : found[2]])  # type: ignore[union-attr]
-                if self.times is not None:
-                    self.times.append(self._clock())
+                if self._keeps:
+                    self._take(data[found[1] : found[2]])
                 position = found[0]
                 continue
             start = sse.skip_blank(data, position)
@@ -76,10 +114,12 @@ class EventReader:
                 return
             self._read(data[start:position])
             if self._answer.ended:
-                self._on_terminal()
+                self._end()
                 return
+        self._frame = self._shape.frame if self._shape is not None else None
 
     def _keep(self, pending: bytes) -> None:
+        self._frame = None  # until this event is whole
         if len(pending) > document.SOFT_LIMIT:
             pending = document.shorten(pending)
             if len(pending) > document.HARD_LIMIT:
@@ -87,9 +127,14 @@ class EventReader:
         self._pending = pending
         # A reader may stop at the line, before the blank line that ends the event.
         if pending.rstrip(b"\r\n") in _DONE_LINES and pending[-1:] in {b"\r", b"\n"}:
-            self._pending = b""
             self._answer.ended = True
-            self._on_terminal()
+            self._end()
+
+    def _end(self) -> None:
+        self._closed = True
+        self._frame = None
+        self._pending = b""
+        self._on_terminal()
 
     def close(self, *, flush: bool) -> None:
         """End; with `flush`, an event that lacks its blank line still counts, as the bytes ended cleanly."""

