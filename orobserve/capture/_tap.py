@@ -26,28 +26,29 @@ def _end(exchange: Exchange, reason: BaseException | Outcome | None = None) -> N
         exchange.end(reason)
 
 
-def _abandon(exchange: Exchange) -> None:
-    """End what nobody read and nobody closed; runs in the garbage collector."""
-    _end(exchange, Outcome.ABANDONED)
-
-
-_open: weakref.WeakSet[_Tap] = weakref.WeakSet()
+_open: dict[weakref.ref[_Tap], Exchange] = {}  # of every stream object that is alive
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_open.clear)  # what was open then is the parent's
 
 
+def _forgotten(tap: weakref.ref[_Tap]) -> None:
+    """End what nobody read and nobody closed; runs in the garbage collector."""
+    exchange = _open.pop(tap, None)
+    if exchange is not None:
+        _end(exchange, Outcome.ABANDONED)
+
+
 def end_open_streams() -> None:
     """End every stream that is still open, because the process ends."""
-    for tap in list(_open):
-        _abandon(tap._self_exchange)  # noqa: SLF001 - of this module
+    for exchange in list(_open.values()):
+        _end(exchange, Outcome.ABANDONED)
 
 
 class _Tap(wrapt.ObjectProxy[Any]):
     def __init__(self, stream: Any, exchange: Exchange) -> None:  # noqa: ANN401 - any library's stream
         super().__init__(stream)
         self._self_exchange = exchange
-        weakref.finalize(self, _abandon, exchange).atexit = False
-        _open.add(self)
+        _open[weakref.ref(self, _forgotten)] = exchange
 
 
 class SyncTap(_Tap):

@@ -56,39 +56,35 @@ def _drain(http: httpx.Client, path: str, body: dict[str, Any], *, stop_after: i
 
 
 def _chat(simulator: Simulator, http: httpx.Client) -> Iterator[Step]:
-    plain = _PLAIN
-    body = {"model": "openai/gpt-4o", "messages": _ASK}
-    if importlib.util.find_spec("openai"):
-        import openai  # noqa: PLC0415 - only where it is installed
+    body: dict[str, Any] = {"model": "openai/gpt-4o", "messages": _ASK}
+    asked: dict[str, Any] = {"model": "openai/gpt-4o-mini", "input": "Why?"}
+    names = ("chat", "chat, streamed", "responses, streamed")
+    if not importlib.util.find_spec("openai"):
+        yield Step("httpx", names[0], lambda: _post(http, "chat/completions", body), _PLAIN)
+        yield Step("httpx", names[1], lambda: _drain(http, "chat/completions", body), _PLAIN)
+        yield Step("httpx", names[2], lambda: _drain(http, "responses", asked), _PLAIN)
+        return
+    import openai  # noqa: PLC0415 - only where it is installed
 
-        client: Any = openai.OpenAI(base_url=simulator.url, api_key=_KEY, max_retries=0)
-        yield Step("openai", "chat", lambda: client.chat.completions.create(**body), plain)
-        yield Step("openai", "chat, streamed", lambda: list(client.chat.completions.create(**body, stream=True)), plain)
-        yield Step(
-            "openai",
-            "responses, streamed",
-            lambda: list(client.responses.create(model="openai/gpt-4o-mini", input="Why?", stream=True)),
-            plain,
-        )
-    else:
-        yield Step("httpx", "chat", lambda: _post(http, "chat/completions", body), plain)
-        yield Step("httpx", "chat, streamed", lambda: _drain(http, "chat/completions", body), plain)
-        asked = {"model": "openai/gpt-4o-mini", "input": "Why?"}
-        yield Step("httpx", "responses, streamed", lambda: _drain(http, "responses", asked), plain)
+    with openai.OpenAI(base_url=simulator.url, api_key=_KEY, max_retries=0) as client:
+        yield Step("openai", names[0], lambda: client.chat.completions.create(**body), _PLAIN)
+        yield Step("openai", names[1], lambda: list(client.chat.completions.create(**body, stream=True)), _PLAIN)
+        yield Step("openai", names[2], lambda: list(client.responses.create(**asked, stream=True)), _PLAIN)
 
 
 def _messages(simulator: Simulator, http: httpx.Client) -> Iterator[Step]:
-    plain = replace(_PLAIN, cached_tokens=1024, prompt_tokens=1200)
     body: dict[str, Any] = {"model": "anthropic/claude-sonnet-4", "max_tokens": 200, "messages": _ASK}
-    if importlib.util.find_spec("anthropic"):
-        import anthropic  # noqa: PLC0415 - only where it is installed
+    cached = replace(_PLAIN, cached_tokens=1024, prompt_tokens=1200)
+    names = ("messages, prompt cache read", "messages, streamed")
+    if not importlib.util.find_spec("anthropic"):
+        yield Step("httpx", names[0], lambda: _post(http, "messages", body), cached)
+        yield Step("httpx", names[1], lambda: _drain(http, "messages", body), cached)
+        return
+    import anthropic  # noqa: PLC0415 - only where it is installed
 
-        client: Any = anthropic.Anthropic(base_url=f"{simulator.root}/api", api_key=_KEY, max_retries=0)
-        yield Step("anthropic", "messages, prompt cache read", lambda: client.messages.create(**body), plain)
-        yield Step("anthropic", "messages, streamed", lambda: list(client.messages.create(**body, stream=True)), plain)
-    else:
-        yield Step("httpx", "messages, prompt cache read", lambda: _post(http, "messages", body), plain)
-        yield Step("httpx", "messages, streamed", lambda: _drain(http, "messages", body), plain)
+    with anthropic.Anthropic(base_url=f"{simulator.root}/api", api_key=_KEY, max_retries=0) as client:
+        yield Step("anthropic", names[0], lambda: client.messages.create(**body), cached)
+        yield Step("anthropic", names[1], lambda: list(client.messages.create(**body, stream=True)), cached)
 
 
 def _routing(http: httpx.Client) -> Iterator[Step]:

@@ -6,7 +6,6 @@ likewise with 16 digits.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
 from contextvars import ContextVar
@@ -85,6 +84,3 @@ class preset:  # noqa: N801 - reads as a verb: `with preset(trace, span):`
     def __exit__(self, *_: object) -> None:
         """End."""
         _preset.reset(self._token)
-
-
-KEEP = contextlib.nullcontext()  # no preset

@@ -88,9 +88,10 @@ class Recorder:
         preset = None
         if (asked.trace is not None or exchange.ambient.names_parents) and not _is_inside(context):
             preset, context = self._place(exchange, tracer, context)
-        with preset or ids.KEEP:
-            span = tracer.start_span(name, context, SpanKind.CLIENT, started, start_time=exchange.started_at)
-        return span, started
+        if preset is None:
+            return tracer.start_span(name, context, SpanKind.CLIENT, started, (), exchange.started_at), started
+        with preset:
+            return tracer.start_span(name, context, SpanKind.CLIENT, started, (), exchange.started_at), started
 
     def _place(self, exchange: Exchange, tracer: Tracer, context: Context) -> tuple[ids.preset, Context]:
         """Put a call that has no local parent where its `trace` object, or the ambient names, say."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -11,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 DOMAIN = "openrouter.ai"
+_MEMORY = 512  # paths hold the ids of jobs
 _SUFFIX = ".openrouter.ai"
 
 
@@ -52,7 +52,6 @@ _POLL = {
 }
 
 
-@lru_cache(maxsize=512)
 def endpoint(method: str, path: str) -> Endpoint | None:
     """Return the inference endpoint behind a path, whatever prefix a gateway puts before it.
 
@@ -78,7 +77,7 @@ def _is_base(segments: list[str]) -> bool:
 class Hosts:
     """The hosts whose traffic is OpenRouter's: `openrouter.ai`, its regions, and those the user adds."""
 
-    __slots__ = ("_extra",)
+    __slots__ = ("_extra", "_routes")
 
     def __init__(self, extra: Iterable[str] = ()) -> None:
         """Take hosts as `host`, `host:port`, or a base URL with an optional path.
@@ -87,6 +86,7 @@ class Hosts:
             ValueError: one of them names no host.
         """
         self._extra: dict[str, list[tuple[int | None, str]]] = {}
+        self._routes: dict[tuple[str, str, int | None, str, bool], Route | None] = {}
         for item in extra:
             host, port, prefix = _parse_host(item)
             self._extra.setdefault(host, []).append((port, prefix))
@@ -97,6 +97,14 @@ class Hosts:
 
     def route(self, method: str, host: str, port: int | None, path: str, *, tls: bool = True) -> Route | None:
         """Return the route of an inference call, or None for every other call."""
+        key = (method, host, port, path, tls)
+        if key not in self._routes:
+            if len(self._routes) >= _MEMORY:
+                self._routes.clear()
+            self._routes[key] = self._find(*key)
+        return self._routes[key]
+
+    def _find(self, method: str, host: str, port: int | None, path: str, tls: bool) -> Route | None:  # noqa: FBT001
         port = port or (443 if tls else 80)
         if host in self._extra:
             fits = any(wanted in {None, port} and _is_below(path, prefix) for wanted, prefix in self._extra[host])

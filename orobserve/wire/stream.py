@@ -171,7 +171,7 @@ class EventReader:
         if answer.began and self.times is not None:
             self.times.append(self._clock())
         delta = self._dialect.delta
-        if answer.began and delta and self._patience and len(raw) <= _LEARNABLE and delta(given) and not event.comments:
+        if began and delta and self._patience and len(raw) <= _LEARNABLE and delta(given) and not event.comments:
             useful = self.chunks - self._learned_at > 1
             self._patience = _PATIENCE if useful else self._patience - 1
             self._learned_at = self.chunks

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 URL = "https://openrouter.ai/api/v1/chat/completions"
 CHUNKS = 300
-WORDS = "the quick brown fox jumps over the lazy dog while telemetry counts what it costs ".split()
+WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "while", "telemetry", "counts", "costs"]
 CHUNK_HEAD = '{"id":"gen-1763844830-abcdefghijklmnopqrst","object":"chat.completion.chunk","created":1763844830,'
 CHUNK_HEAD += '"model":"openai/gpt-4o","provider":"OpenAI","choices":[{"index":0,"delta":{"role":"assistant","content":'
 CHUNK_TAIL = '},"finish_reason":null,"native_finish_reason":null,"logprobs":null}]}'
@@ -134,9 +134,9 @@ class Bench:
         self._rounds = rounds
         self._settings: dict[str, Any] = {"tracer_provider": provider}
 
-    def added(  # noqa: PLR0913
+    def added(
         self, what: str, action: Callable[[], object], number: int, floor: tuple[str, Callable[[], None], bool],
-        limit: float | None, *, per: int = 1, **settings: Any,  # noqa: ANN401
+        limit: float | None, *, per: int = 1, **settings: Any,
     ) -> dict[str, Any]:  # fmt: skip
         """Return the row of what observing adds to an action: the median of paired differences and ratios."""
         differences, ratios, floors = [], [], []
@@ -189,7 +189,7 @@ def held_memory(client: httpx.Client) -> float:
 def in_fresh_process(code: str, rounds: int) -> float:
     """Return the fastest time that a fresh interpreter prints, in milliseconds."""
     command = [sys.executable, "-c", f"import time; t = time.perf_counter(); {code}; print(time.perf_counter() - t)"]
-    runs = (subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(rounds))  # noqa: S603
+    runs = (subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(rounds))
     return min(float(run.stdout.split()[-1]) for run in runs) * 1000
 
 
@@ -247,7 +247,7 @@ def measure(rounds: int) -> Iterator[dict[str, Any]]:
     yield _row("instrument()", in_fresh_process(setup, rounds), "ms", "", None, 50)
 
 
-def _row(what: str, value: float, unit: str, floor: str, ratio: float | None, limit: float | None) -> dict[str, Any]:  # noqa: PLR0913
+def _row(what: str, value: float, unit: str, floor: str, ratio: float | None, limit: float | None) -> dict[str, Any]:
     figure = value if ratio is None else ratio
     return {
         "what": what,
