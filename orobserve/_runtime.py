@@ -123,7 +123,8 @@ def _set_console(settings: Config) -> None:
     wanted = settings.console
     if wanted is None:
         wanted = _is_left_to_us(settings) and not providers.endpoint_for("TRACES") and console.is_terminal(sys.stderr)
-        if wanted:
+        if wanted and not _state.get("hinted"):
+            _state["hinted"] = True
             sys.stderr.write(console.HINT + "\n")
     if wanted:
         show = console.Console()

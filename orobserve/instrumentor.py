@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # no export mark
 
 from orobserve import _runtime
+from orobserve.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+_log = logging.getLogger("orobserve")
 
 
 class OpenRouterInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # of which the base is untyped then
@@ -21,7 +25,10 @@ class OpenRouterInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # of whic
 
     def _instrument(self, **kwargs: Any) -> None:  # noqa: ANN401 - the base class's signature
         known = {name: kwargs[name] for name in ("tracer_provider", "meter_provider") if kwargs.get(name) is not None}
-        _runtime.instrument(known)
+        try:
+            _runtime.instrument(known)
+        except ConfigurationError as error:  # raised here, it would keep the other instrumentations from loading
+            _log.error("orobserve is off: %s", error)
 
     def _uninstrument(self, **_kwargs: Any) -> None:  # noqa: ANN401
         _runtime.uninstrument()

@@ -20,18 +20,30 @@ if TYPE_CHECKING:
 
     from orobserve.wire.exchange import Exchange
 
+    _Proxy = wrapt.ObjectProxy[Any]
+else:
+    _Proxy = wrapt.ObjectProxy  # generic only in wrapt 2
+
 
 def _end(exchange: Exchange, reason: BaseException | Outcome | None = None) -> None:
     with guard:
         exchange.end(reason)
 
 
-_open: dict[weakref.ref[_Tap], Exchange] = {}  # of every stream object that is alive
+class _Reference(weakref.ref["_Tap"]):
+    """Known by its own identity: the callers' streams may equal each other, and need not be hashable."""
+
+    __slots__ = ()
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
+_open: dict[_Reference, Exchange] = {}  # of every stream object that is alive
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_open.clear)  # what was open then is the parent's
 
 
-def _forgotten(tap: weakref.ref[_Tap]) -> None:
+def _forgotten(tap: _Reference) -> None:
     """End what nobody read and nobody closed; runs in the garbage collector."""
     exchange = _open.pop(tap, None)
     if exchange is not None:
@@ -44,11 +56,11 @@ def end_open_streams() -> None:
         _end(exchange, Outcome.ABANDONED)
 
 
-class _Tap(wrapt.ObjectProxy[Any]):
+class _Tap(_Proxy):
     def __init__(self, stream: Any, exchange: Exchange) -> None:  # noqa: ANN401 - any library's stream
         super().__init__(stream)
         self._self_exchange = exchange
-        _open[weakref.ref(self, _forgotten)] = exchange
+        _open[_Reference(self, _forgotten)] = exchange
 
 
 class SyncTap(_Tap):

@@ -10,6 +10,7 @@ from orobserve._guard import guard
 from orobserve.generation import Media
 from orobserve.telemetry import names
 from orobserve.wire.redact import redact
+from orobserve.wire.values import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,7 +65,7 @@ def _part(part: Part) -> dict[str, Any]:
 
 def _clean(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, str):
-        return redact(value)
+        return redact(whole(value))
     if isinstance(value, dict):
         return {key: _clean(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

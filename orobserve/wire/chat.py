@@ -86,6 +86,9 @@ def _read_event(answer: Answer, _name: str | None, chunk: Object) -> None:
                 answer.append(((target, str(index)), piece))
         if delta.get("images") or delta.get("audio"):
             answer.began = True
+        transcript = mapping(delta.get("audio")).get("transcript")
+        if isinstance(transcript, str) and transcript:
+            answer.append((("text", str(index)), transcript))
         for position, call in enumerate(objects(delta.get("tool_calls"))):
             arguments = mapping(call.get("function")).get("arguments")
             if isinstance(arguments, str) and arguments:
@@ -161,6 +164,8 @@ def _message(message: Object, role: str, finish_reason: str | None = None) -> Me
         found.append(ToolCallResponse(id=text(message.get("tool_call_id")), response=response))
     else:
         found.extend(parts.texts(message.get("content"), read_part))
+    if isinstance(transcript := mapping(message.get("audio")).get("transcript"), str):
+        found.append(Text(content=transcript))
     if refusal := message.get("refusal"):
         found.append(Text(content=str(refusal)))
     images = objects(message.get("images"))

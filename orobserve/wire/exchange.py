@@ -184,7 +184,7 @@ class Exchange:
             self._decode_first(headers["content-encoding"])
 
     def _choose_feed(self, headers: Mapping[str, str], status: int) -> None:
-        dialect, content_type = self._dialect, headers.get("content-type", "")
+        dialect, content_type = self._dialect, headers.get("content-type", "").lower()
         if content_type.startswith("text/event-stream") and dialect.read_event:
             self._stream = EventReader(
                 self._answer,
@@ -268,8 +268,9 @@ class Exchange:
 
     def _generation(self, reason: Reason, ended_at: int) -> Generation:
         answer, asked, route, stream = self._answer, self.asked, self.route, self._stream
-        # A stream's last figures are as good as its terminal event.
-        truncated = stream is not None and not answer.ended and not (answer.finish_reasons and answer.usage)
+        # A stream's last figures are as good as its terminal event; one that cannot be read may have had it.
+        closing = answer.ended or (answer.usage and (answer.finish_reasons or answer.images))
+        truncated = stream is not None and not closing and self._fault is None
         outcome, error = verdict.judge(answer.error, reason, self._status, truncated=truncated)
         if error is not None:
             key, query = self._secrets
@@ -311,7 +312,7 @@ class Exchange:
             fields["stream"] = Stream(
                 chunk_count=stream.chunks, keepalive_count=stream.keepalives, usage_missing=missing
             )
-            if outcome is not Outcome.COMPLETE and not answer.finish_reasons:
+            if outcome is not Outcome.COMPLETE and not answer.finish_reasons and not (error and error.transport):
                 fields["finish_reasons"] = ("error",)
         if self._wants_content:
             fields["content"] = self._content()

@@ -61,7 +61,7 @@ def _read_status(answer: Answer, document: Object, output: list[Object]) -> None
         answer.finish_reasons[0] = "error"
         answer.error = answer.error or read_error({"message": status}, around=document)
     else:
-        ends_in_call = bool(output) and text(output[-1].get("type")) in _CALLS
+        ends_in_call = text(output[-1].get("type")) in _CALLS if output else bool(answer.tool_calls)
         answer.finish_reasons[0] = "tool_calls" if ends_in_call else "stop"
 
 

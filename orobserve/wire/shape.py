@@ -9,7 +9,7 @@ marker, the event still means "this text, nothing else", so any other text in th
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from orobserve.wire import document
 
@@ -123,8 +123,3 @@ class Texts:
         """Return one text, or None if it never came."""
         kept = self._texts.get(target)
         return None if kept is None else document.unescape(bytes(kept))
-
-
-def is_text(value: Any) -> bool:  # noqa: ANN401 - JSON
-    """Tell whether a JSON value is a text that brings something."""
-    return isinstance(value, str) and value != ""

@@ -38,6 +38,7 @@ class EventReader:
         "_patience",
         "_pending",
         "_shape",
+        "_shorten_at",
         "_started",
         "chunks",
         "first_chunk_at",
@@ -65,6 +66,7 @@ class EventReader:
         self._learned_at = 0
         self._patience = _PATIENCE
         self._closed = False
+        self._shorten_at = document.SOFT_LIMIT
         self._started = False
         self.chunks = 0
         self.keepalives = 0
@@ -120,8 +122,10 @@ class EventReader:
 
     def _keep(self, pending: bytes) -> None:
         self._frame = None  # until this event is whole
-        if len(pending) > document.SOFT_LIMIT:
+        if len(pending) > self._shorten_at:
             pending = document.shorten(pending)
+            # Twice as far each time, so that no byte is looked at too often.
+            self._shorten_at = min(max(document.SOFT_LIMIT, 2 * len(pending)), document.HARD_LIMIT)
             if len(pending) > document.HARD_LIMIT:
                 pending = b""
         self._pending = pending
@@ -162,16 +166,20 @@ class EventReader:
             self._interpret(event, given, raw)
 
     def _interpret(self, event: sse.Event, given: dict[str, Any], raw: bytes) -> None:
-        answer = self._answer
+        answer, dialect = self._answer, self._dialect
         began = answer.began
-        if self._dialect.read_event:
-            self._dialect.read_event(answer, event.name, given)
+        dialect.read_event(answer, event.name, given)  # type: ignore[misc]  # there is no reader without it
         if answer.began and not began:
             self.first_chunk_at = self._clock()
         if answer.began and self.times is not None:
             self.times.append(self._clock())
-        delta = self._dialect.delta
-        if began and delta and self._patience and len(raw) <= _LEARNABLE and delta(given) and not event.comments:
+        self._shape = None  # what this event has said anew must not be taken for known in an older shape
+        # The first delta is not learned from: its caller is waiting.
+        if began and dialect.delta and len(raw) <= _LEARNABLE and not event.comments and dialect.delta(given):
+            self._learn(raw)
+
+    def _learn(self, raw: bytes) -> None:
+        if self._patience:
             useful = self.chunks - self._learned_at > 1
             self._patience = _PATIENCE if useful else self._patience - 1
             self._learned_at = self.chunks

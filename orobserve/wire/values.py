@@ -17,8 +17,15 @@ MAX_TEXT = 1024  # identifiers and names; longer ones are cut in our copy only
 def text(value: object) -> str | None:
     """Return a non-empty string, cut to `MAX_TEXT` characters."""
     if isinstance(value, str) and value:
-        return value if len(value) <= MAX_TEXT else value[:MAX_TEXT]
+        if len(value) > MAX_TEXT:
+            value = value[:MAX_TEXT]
+        return value if value.isascii() else whole(value)
     return None
+
+
+def whole(value: str) -> str:
+    """Return a text without half surrogate pairs, which JSON can hold and UTF-8 cannot."""
+    return value.encode("utf-8", "replace").decode("utf-8")
 
 
 def flag(value: object) -> bool | None:
