@@ -33,8 +33,9 @@ _PARTS = ("usage", "cost", "routing", "cache", "error", "stream", "job")
 def _put(attributes: Attributes, part: str, record: object) -> None:
     table = names.FIELDS[part]
     for field, value in known(record).items():
-        if value is not None and field in table:
-            attributes[table[field]] = value
+        key = table.get(field)
+        if key is not None and value is not None:
+            attributes[key] = value
 
 
 def start_attributes(exchange: Exchange, config: Config) -> Attributes:

@@ -32,7 +32,8 @@ def read_head(answer: Answer, document: Object) -> None:
     answer.system_fingerprint = text(document.get("system_fingerprint")) or answer.system_fingerprint
     answer.merge_usage(document.get("usage"))
     answer.merge_metadata(document)
-    answer.error = read_error(document.get("error"), around=document) or answer.error
+    if "error" in document:
+        answer.error = read_error(document["error"], around=document) or answer.error
 
 
 def read_finish(answer: Answer, choice: Object) -> int:
@@ -42,10 +43,10 @@ def read_finish(answer: Answer, choice: Object) -> int:
         answer.finish_reasons[index] = reason
     if native := text(choice.get("native_finish_reason")):
         answer.native_finish_reasons[index] = native
-    error = read_error(choice.get("error"), around=choice)
-    if error is None and reason == "error" and answer.error is None:
-        error = Error(type=UNKNOWN)
-    answer.error = error or answer.error
+    if "error" in choice:
+        answer.error = read_error(choice["error"], around=choice) or answer.error
+    if reason == "error" and answer.error is None:
+        answer.error = Error(type=UNKNOWN)
     return index
 
 
@@ -67,7 +68,9 @@ def _count(answer: Answer, message: Object, index: int) -> None:
         answer.citations += sum(kind == "url_citation" for kind in kinds)
     if "images" in message:
         answer.images += len(objects(message["images"]))
-    for position, call in enumerate(objects(message.get("tool_calls"))):
+    if "tool_calls" not in message:
+        return
+    for position, call in enumerate(objects(message["tool_calls"])):
         place = count(call.get("index"))
         target = ("arguments", str(index), str(position if place is None else place))
         function = mapping(call.get("function"))

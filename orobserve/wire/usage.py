@@ -77,11 +77,11 @@ _UPSTREAM: _Table = {
 
 def _read(fields: dict[str, Any], given: Mapping[str, Any], table: _Table) -> None:
     for key, value in given.items():
-        if value is not None and key in table:
-            name, read = table[key]
-            known = read(value)
+        row = table.get(key)
+        if row is not None and value is not None:
+            known = row[1](value)
             if known is not None:
-                fields[name] = known
+                fields[row[0]] = known
 
 
 def read_usage(given: Object, *, cache_apart: bool = False) -> Usage | None:
@@ -94,7 +94,7 @@ def read_usage(given: Object, *, cache_apart: bool = False) -> Usage | None:
     fields: dict[str, Any] = {}
     _read(fields, given, _TOTALS)
     for key, value in given.items():
-        if isinstance(value, dict) and key in _DETAILS:
+        if type(value) is dict and key in _DETAILS:
             _read(fields, value, _DETAILS[key])
     input_tokens, output_tokens = fields.get("input_tokens"), fields.get("output_tokens")
     if cache_apart and input_tokens is not None:

@@ -63,6 +63,8 @@ def number(value: object) -> float | None:
 
 def amount(value: object) -> float | None:
     """Return an amount of money: a finite number of 0 or more, also when it came as a string."""
+    if type(value) is float:  # the usual case
+        return value if 0 <= value < math.inf else None
     if isinstance(value, str):
         try:
             value = float(value)
