@@ -1,0 +1,102 @@
+"""Settings: arguments, environment, defaults; and what happens to wrong ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import orobserve
+from orobserve import ConfigurationError, config
+
+
+def test_arguments_win_over_the_environment_and_that_over_defaults() -> None:
+    environ = {"OROBSERVE_WHEN_NESTED": "off", "OROBSERVE_MODEL_LIMIT": "7", "OROBSERVE_HOSTS": "a.example, b:81"}
+    loaded = config.load({"when_nested": "span"}, environ)
+    assert (loaded.when_nested, loaded.model_limit, loaded.hosts) == ("span", 7, ("a.example", "b:81"))
+    assert config.load({}, {}).when_nested == "enrich"
+
+
+def test_the_typed_settings_are_the_settings() -> None:
+    assert set(config.Settings.__annotations__) == set(config.setting_fields())
+    assert all(setting.metadata["help"] for setting in config.setting_fields().values())
+
+
+@pytest.mark.parametrize(
+    ("raw", "mode"),
+    [
+        ("NO_CONTENT", "no_content"),
+        ("span_only", "span_only"),
+        ("EVENT_ONLY", "event_only"),
+        ("Span_And_Event", "span_and_event"),
+        ("true", "span_only"),
+        ("False", "no_content"),
+    ],
+)
+def test_the_conventions_own_content_variable_counts(raw: str, mode: str) -> None:
+    assert config.load({}, {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": raw}).content == mode
+    assert config.load({"content": "event_only"}, {config.CONTENT_VARIABLE: raw}).content == "event_only"
+
+
+def test_the_next_conventions_never_meet_the_compatible_cost() -> None:
+    assert config.load({"semconv": "next"}, {}).compat == ()
+    assert config.load({"semconv": "stable+next"}, {}).compat == ()
+    assert config.load({}, {}).compat == ("cost",)
+
+
+WRONG: list[tuple[dict[str, Any], list[str]]] = [
+    ({"hosts": 42}, ["hosts=42", "host:port", "OROBSERVE_HOSTS="]),
+    ({"hosts": ["http://"]}, ["hosts=['http://']", "names no host"]),
+    ({"hosts": ["a:99999"]}, ["a:99999"]),
+    ({"hosts": ["two words"]}, ["two words"]),
+    ({"content": "everything"}, ["content='everything'", "'span_only'"]),
+    ({"when_nested": "enrch"}, ["when_nested='enrch'", "use 'enrich'"]),
+    ({"console": "maybe"}, ["console='maybe'", "true or false"]),
+    ({"content_limit": -1}, ["content_limit=-1", "0 or more"]),
+    ({"model_limit": "many"}, ["model_limit='many'"]),
+    ({"metadata_limit": True}, ["metadata_limit=True"]),
+    ({"mask": "hide"}, ["mask='hide'", "a function"]),
+    ({"api_key_labels": ["x"]}, ["api_key_labels=['x']", "dict"]),
+    ({"compat": "costs"}, ["compat='costs'", "use 'cost'"]),
+    ({"semconv": 7}, ["semconv=7", "'stable'"]),
+    ({"destinations": ["langfuze"]}, ["destinations='langfuze'", "Fix:"]),
+    ({"destinations": 3}, ["destinations=3", "a list of names"]),
+    ({"hostz": []}, ["hostz=[]", "did you mean hosts?"]),
+    ({"zzz": 1}, ["zzz=1", "check its spelling"]),
+]
+
+
+@pytest.mark.parametrize(("given", "said"), WRONG, ids=lambda value: str(value)[:40])
+def test_a_wrong_setting_says_what_is_wrong(given: dict[str, Any], said: list[str]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        orobserve.instrument(**given)
+    message = str(caught.value)
+    for part in [*said, "Allowed: ", "Fix: "]:
+        assert part in message
+    assert caught.value.setting in given
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("OROBSERVE_HOST", "x", "did you mean OROBSERVE_HOSTS?"),
+        ("OROBSERVE_CONSOLE", "perhaps", "OROBSERVE_CONSOLE='perhaps'"),
+        ("OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT", "x", "OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT='x'"),
+        ("OROBSERVE_KEY", "sk-or-v1-0123456789abcdef", "[REDACTED]"),
+    ],
+)
+def test_a_wrong_variable_says_what_is_wrong(name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError) as caught:
+        orobserve.instrument()
+    assert said in str(caught.value)
+    assert "0123456789abcdef" not in str(caught.value)
+
+
+def test_a_wrong_setting_leaves_everything_as_it_was() -> None:
+    import httpx
+
+    before = httpx.Client.send
+    with pytest.raises(ConfigurationError):
+        orobserve.instrument(hosts=42)
+    assert httpx.Client.send is before
