@@ -1,7 +1,7 @@
 """What observing costs, as ratios within one run: `python tests/benchmarks/overhead.py [--json] [--rounds N]`.
 
 In-memory transport, no-op exporter behind a batch processor. Each figure is the difference between an observed and an
-unobserved call, measured in turn; beside it stands the floor it is to be compared with.
+unobserved call; beside it stands the floor it is compared with, measured in the same run and in the same way.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import statistics
 import subprocess
 import sys
 import time
@@ -24,6 +23,8 @@ import orobserve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from opentelemetry.trace import Tracer
 
 URL = "https://openrouter.ai/api/v1/chat/completions"
 CHUNKS = 300
@@ -128,35 +129,36 @@ def once(action: Callable[[], float | None], number: int) -> float:
 
 
 class Bench:
-    """Pairs every figure with the floor measured in the same moment: the machine's speed drifts."""
+    """Measures plain, observed and floor in turn, many short times, and compares the fastest of each."""
 
     def __init__(self, rounds: int, provider: TracerProvider) -> None:
         self._rounds = rounds
         self._settings: dict[str, Any] = {"tracer_provider": provider}
 
-    def added(
-        self, what: str, action: Callable[[], object], number: int, floor: tuple[str, Callable[[], None], bool],
-        limit: float | None, *, per: int = 1, **settings: Any,
-    ) -> dict[str, Any]:  # fmt: skip
-        """Return the row of what observing adds to an action: the median of paired differences and ratios."""
-        differences, ratios, floors = [], [], []
+    def added(self, action: Callable[[], float | None], number: int, **settings: Any) -> float:
+        """Return what observing adds to an action, in microseconds."""
+        plain, observed = [], []
         for _ in range(self._rounds):
-            plain = once(action, number)
-            lowest = once(floor[1], number) - plain if floor[2] else once(floor[1], 1000)
+            plain.append(once(action, number))
             orobserve.instrument(**self._settings, **settings)
-            observed = once(action, number)
+            observed.append(once(action, number))
             orobserve.uninstrument()
-            floors.append(lowest)
-            differences.append((observed - plain) / per)
-            ratios.append(differences[-1] / floors[-1])
-        return _row(
-            what,
-            statistics.median(differences),
-            "µs",
-            f"{floor[0]} {statistics.median(floors):.2f} µs",
-            statistics.median(ratios),
-            limit,
-        )
+        return min(observed) - min(plain)
+
+    def span_around(self, action: Callable[[], object], tracer: Tracer, number: int) -> float:
+        """Return what a bare SDK span of 25 attributes around the same action adds, in microseconds."""
+        attributes = {f"gen_ai.attribute.{n}": (n if n % 2 else f"value {n}") for n in range(25)}
+
+        def inside() -> None:
+            span = tracer.start_span("chat", attributes=attributes)
+            action()
+            span.end()
+
+        plain, spanned = [], []
+        for _ in range(self._rounds):
+            plain.append(once(action, number))
+            spanned.append(once(inside, number))
+        return min(spanned) - min(plain)
 
 
 def held_memory(client: httpx.Client) -> float:
@@ -197,14 +199,16 @@ def measure(rounds: int) -> Iterator[dict[str, Any]]:
     """Yield one row per figure."""
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(NoExport(), max_queue_size=10_000))
-    tracer = provider.get_tracer("floor")
-    attributes = {f"gen_ai.attribute.{n}": (n if n % 2 else f"value {n}") for n in range(25)}
     chunk = _chunk(1)[6:-2]
     client = httpx.Client(transport=Memory())
     bench = Bench(rounds, provider)
-    loads = ("json.loads of a chunk:", lambda: json.loads(chunk) and None, False)
-    alone = ("SDK span, 25 attributes:", lambda: tracer.start_span("chat", attributes=attributes).end(), False)
     streamed = {**REQUEST, "stream": True}
+
+    def call() -> None:
+        client.post(URL, json=REQUEST)
+
+    def call_elsewhere() -> None:
+        client.get("https://example.com/")
 
     def stream() -> None:
         with client.stream("POST", URL, json=streamed) as response:
@@ -219,24 +223,20 @@ def measure(rounds: int) -> Iterator[dict[str, Any]]:
             next(chunks)
             return time.perf_counter() - start
 
-    def call() -> None:
-        client.post(URL, json=REQUEST)
-
-    def call_in_span() -> None:
-        one = tracer.start_span("chat", attributes=attributes)
-        client.post(URL, json=REQUEST)
-        one.end()
-
-    def call_elsewhere() -> None:
-        client.get("https://example.com/")
-
-    span = ("SDK span, 25 attributes, around it:", call_in_span, True)
-    yield bench.added("call of 2 KB, not streamed", call, 200, span, 2.5)
-    what = f"stream, per chunk of {CHUNKS}, its end included"
-    yield bench.added(what, stream, 20, loads, 3 / 8, per=CHUNKS)
-    yield bench.added("  the same, content captured", stream, 20, loads, None, per=CHUNKS, content="span_only")
-    yield bench.added("first chunk with content", until_first, 100, alone, 100 / 45)
-    yield bench.added("call to another host", call_elsewhere, 500, alone, 2 / 45)
+    span = bench.span_around(call, provider.get_tracer("floor"), 100)
+    loads = min(once(lambda: json.loads(chunk) and None, 1000) for _ in range(rounds))
+    floor = f"SDK span around the call: {span:.1f} µs"
+    added = bench.added(call, 100)
+    yield _row("call of 2 KB, not streamed", added, "µs", floor, added / span, 2.5)
+    floor_loads = f"json.loads of a chunk: {loads:.2f} µs"
+    added = bench.added(stream, 10) / CHUNKS
+    yield _row(f"stream, per chunk of {CHUNKS}, its end included", added, "µs", floor_loads, added / loads, 3 / 8)
+    added = bench.added(stream, 10, content="span_only") / CHUNKS
+    yield _row("  the same, content captured", added, "µs", floor_loads, added / loads, None)
+    added = bench.added(until_first, 50)
+    yield _row("first chunk with content", added, "µs", floor, added / span, 100 / 45)
+    added = bench.added(call_elsewhere, 200)
+    yield _row("call to another host", added, "µs", floor, added / span, 2 / 45)
     yield _row("held by an open stream", held_memory(client), "KB", "", None, 16)
     sdk_import = in_fresh_process("import opentelemetry.sdk.trace", rounds)
     own_import = in_fresh_process("import orobserve", rounds)
@@ -262,7 +262,7 @@ def _row(what: str, value: float, unit: str, floor: str, ratio: float | None, li
 def main() -> int:
     """Print the table; exit 1 if a figure is over its limit."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     rows = []
