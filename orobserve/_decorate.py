@@ -7,7 +7,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator
+    from collections.abc import AsyncGenerator, Callable, Generator
     from contextlib import AbstractContextManager
 
     Manager: TypeAlias = Callable[[], AbstractContextManager[Any]]
@@ -44,16 +44,20 @@ def _coroutine(function: Any, manager: Manager) -> Any:  # noqa: ANN401
 
 def _generator(function: Any, manager: Manager) -> Any:  # noqa: ANN401
     @functools.wraps(function)
-    def generator(*args: Any, **kwargs: Any) -> Generator[Any, None, Any]:  # noqa: ANN401
+    def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:  # noqa: ANN401
         inner = function(*args, **kwargs)
+        step = functools.partial(inner.send, None)
         try:
             while True:
                 with manager():
                     try:
-                        item = next(inner)
+                        item = step()
                     except StopIteration as stop:
                         return stop.value
-                yield item
+                try:
+                    step = functools.partial(inner.send, (yield item))
+                except Exception as error:  # noqa: BLE001 - thrown in by the consumer, for the function
+                    step = functools.partial(inner.throw, error)
         finally:
             inner.close()
 
@@ -62,16 +66,20 @@ def _generator(function: Any, manager: Manager) -> Any:  # noqa: ANN401
 
 def _async_generator(function: Any, manager: Manager) -> Any:  # noqa: ANN401
     @functools.wraps(function)
-    async def generator(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: ANN401
+    async def generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:  # noqa: ANN401
         inner = function(*args, **kwargs)
+        step = functools.partial(inner.asend, None)
         try:
             while True:
                 with manager():
                     try:
-                        item = await inner.__anext__()
+                        item = await step()
                     except StopAsyncIteration:
                         return
-                yield item
+                try:
+                    step = functools.partial(inner.asend, (yield item))
+                except Exception as error:  # noqa: BLE001 - thrown in by the consumer, for the function
+                    step = functools.partial(inner.athrow, error)
         finally:
             await inner.aclose()
 

@@ -151,6 +151,7 @@ def uninstrument() -> None:
         observer = _state.pop("observer", None)
         if observer is not None:
             observer.stop()
+        _state.pop("hinted", None)
         shown = _state.pop("console", None)
         if shown is not None:
             _worker.flush(FLUSH_BUDGET)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orobserve.wire.exchange import Ambient
+from orobserve.wire.values import whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +57,7 @@ class context(ContextDecorator):  # noqa: N801 - used as `with orobserve.context
             "span_name": span_name,
             "generation_name": generation_name,
         }
-        self._changes = {name: value for name, value in given.items() if value is not None}
+        self._changes = {name: whole(str(value)) for name, value in given.items() if value is not None}
         self._tags: dict[str, Any] = dict(metadata or {})
         if tags:
             self._tags["tags"] = list(tags)

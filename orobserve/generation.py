@@ -319,7 +319,7 @@ class Stream:
     usage_missing: bool | None = None  # True: the stream ended without usage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """A video or a batch that OpenRouter works on after the call: `status` as the API names it."""
 

@@ -52,6 +52,7 @@ def _fresh(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     orobserve.uninstrument()
     assert _runtime._worker.flush(5.0), "a callback never came back"
     _runtime._worker._callbacks.clear()
+    _runtime._state.clear()
     _forget_providers()
     swallowed = dict(_guard.swallowed)
     _guard.reset()

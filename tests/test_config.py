@@ -8,6 +8,7 @@ import pytest
 
 import orobserve
 from orobserve import ConfigurationError, config
+from orobserve.capture import _patches
 
 
 def test_arguments_win_over_the_environment_and_that_over_defaults() -> None:
@@ -100,3 +101,24 @@ def test_a_wrong_setting_leaves_everything_as_it_was() -> None:
     with pytest.raises(ConfigurationError):
         orobserve.instrument(hosts=42)
     assert httpx.Client.send is before
+
+
+def test_the_older_conventions_opt_in_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", "gen_ai_latest_experimental")
+    orobserve.instrument()
+
+
+def test_an_empty_variable_is_no_setting() -> None:
+    assert config.load({}, {"OROBSERVE_CONSOLE": "", "OROBSERVE_MODEL_LIMIT": ""}) == config.Config()
+
+
+def test_a_second_call_replaces_the_settings_and_a_wrong_one_does_not() -> None:
+    orobserve.instrument(hosts=["a.test"])
+    first = _patches.observer()
+    with pytest.raises(ConfigurationError):
+        orobserve.instrument(hosts=42)
+    assert _patches.observer() is first
+    orobserve.instrument(hosts=["b.test"])
+    second = _patches.observer()
+    assert second is not None
+    assert (second.knows("b.test"), second.knows("a.test")) == (True, False)

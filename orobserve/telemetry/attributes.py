@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from orobserve.generation import Outcome, known
 from orobserve.telemetry import names
+from orobserve.wire.values import whole
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
@@ -27,7 +28,7 @@ _OUTCOMES = {
     Outcome.FAILED: "error",
 }
 _SUBSETS = names.FIELDS["subsets"]
-_PARTS = ("usage", "cost", "routing", "cache", "error", "stream", "job")
+_PARTS = ("usage", "cost", "routing", "cache", "error", "stream")
 
 
 def _put(attributes: Attributes, part: str, record: object) -> None:
@@ -70,6 +71,8 @@ def encode(generation: Generation, config: Config) -> Attributes:
         record = getattr(generation, part)
         if record is not None:
             _put(attributes, part, record)
+    if generation.job is not None:
+        _put(attributes, "batch" if generation.operation == "batch" else "job", generation.job)
     _put_figures(attributes, generation, config)
     if generation.routing is not None:
         _put_attempts(attributes, generation.routing)
@@ -156,12 +159,16 @@ def _put_metadata(attributes: Attributes, generation: Generation, config: Config
     custom: dict[str, Any] = {**(generation.tags or {}), **((trace and trace.metadata) or {})}
     for key in list(custom)[: config.metadata_limit]:
         if custom[key] is not None:
-            attributes[f"{names.METADATA_PREFIX}{key[:128]}"] = simple(custom[key])
+            attributes[f"{names.METADATA_PREFIX}{whole(str(key)[:128])}"] = simple(custom[key])
 
 
 def simple(value: Any) -> str | bool | int | float:  # noqa: ANN401 - JSON, or what a user passed
     """Return a value that an attribute can hold: JSON text for what is neither text, number nor boolean."""
     if isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 2**63):
         return value
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return text[:_TEXT_LIMIT]
+    if isinstance(value, str):
+        return whole(value[:_TEXT_LIMIT])
+    try:
+        return json.dumps(value, default=str)[:_TEXT_LIMIT]
+    except (TypeError, ValueError):  # keys that JSON does not have, or a circle
+        return whole(str(value)[:_TEXT_LIMIT])

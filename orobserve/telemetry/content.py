@@ -7,18 +7,17 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from orobserve._guard import guard
-from orobserve.generation import Media
+from orobserve.generation import Content, Media
 from orobserve.telemetry import names
 from orobserve.wire.redact import redact
 from orobserve.wire.values import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from orobserve.config import Config
-    from orobserve.generation import Content, Message, Part
+    from orobserve.generation import Message, Part
 
 _CUT_MARK = "…[truncated]"
+_SHORTEST_TEXT = 256  # rather than shorten all texts further, leave out the oldest messages
 
 
 def masked(content: Content | None, config: Config) -> Content | None:
@@ -26,7 +25,10 @@ def masked(content: Content | None, config: Config) -> Content | None:
     if content is None or config.mask is None:
         return content
     with guard:
-        return config.mask(content)  # type: ignore[no-any-return]  # the user's function
+        found = config.mask(content)
+        if found is not None and not isinstance(found, Content):
+            raise TypeError("a mask returns Content or None")
+        return found
     return None
 
 
@@ -74,19 +76,34 @@ def _clean(value: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 def _fit(value: list[Any], limit: int) -> list[Any]:
-    """Shorten the longest texts until the JSON fits; the structure stays valid."""
-    text_limit = limit
-    while len(_json(value)) > limit and text_limit >= len(_CUT_MARK):
+    """Shorten the longest texts until the JSON fits, then leave out the oldest items; the structure stays valid."""
+    text_limit, shortest = limit, min(_SHORTEST_TEXT, limit // 8)
+    fitted = [_cut(item, text_limit) for item in value]
+    while _size(fitted) > limit:
+        if text_limit <= shortest:
+            return _newest(fitted, limit)
         text_limit //= 2
-        value = [_cut(item, text_limit) for item in value]
-    while len(_json(value)) > limit and value:
-        value = value[1:]  # a very long conversation: the newest messages stay
-    return value
+        fitted = [_cut(item, text_limit) for item in value]
+    return fitted
+
+
+def _newest(value: list[Any], limit: int) -> list[Any]:
+    room, kept = limit - 1, []
+    for item in reversed(value):
+        room -= _size(item) + 1
+        if room < 0:
+            break
+        kept.append(item)
+    return kept[::-1]
+
+
+def _size(value: Any) -> int:  # noqa: ANN401 - JSON
+    return len(_json(value).encode("utf-8", "replace"))
 
 
 def _cut(value: Any, limit: int) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, str):
-        return value if len(value) <= limit else value[: limit - len(_CUT_MARK)] + _CUT_MARK
+        return value if len(value) <= limit else value[: max(0, limit - len(_CUT_MARK))] + _CUT_MARK
     if isinstance(value, dict):
         return {key: _cut(item, limit) for key, item in value.items()}
     if isinstance(value, list):
@@ -94,5 +111,5 @@ def _cut(value: Any, limit: int) -> Any:  # noqa: ANN401 - JSON
     return value
 
 
-def _json(value: Iterable[Any]) -> str:
+def _json(value: Any) -> str:  # noqa: ANN401 - JSON
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)

@@ -57,6 +57,7 @@ OUTPUT_MESSAGES = "gen_ai.output.messages"
 SYSTEM_INSTRUCTIONS = "gen_ai.system_instructions"
 TOOL_DEFINITIONS = "gen_ai.tool.definitions"
 EVENT_DETAILS = "gen_ai.client.inference.operation.details"
+ERROR_EVENT = "openrouter.error"  # on another instrumentation's span: an attempt that failed
 EXCEPTION_EVENT = "exception"
 EXCEPTION_TYPE = "exception.type"
 EXCEPTION_MESSAGE = "exception.message"
@@ -221,9 +222,14 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "usage_missing": "openrouter.stream.usage_missing",
     },
     "job": {
-        "id": "openrouter.job.id",
+        "id": "openrouter.video.id",
         "status": "openrouter.video.status",
         "poll_count": "openrouter.video.poll_count",
+    },
+    "batch": {
+        "id": "openrouter.batch.id",
+        "status": "openrouter.batch.status",
+        "poll_count": "openrouter.batch.poll_count",
     },
     "legacy_tokens": {
         "input_tokens": "gen_ai.usage.prompt_tokens",

@@ -12,15 +12,20 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan
 
 from orobserve.telemetry import names
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
     from opentelemetry.trace import Span
+
+    from orobserve.telemetry.attributes import Attributes
 
 _OPERATIONS = frozenset({"chat", "text_completion", "generate_content", "embeddings", "completion", "embedding"})
 _OPENINFERENCE_KINDS = frozenset({"LLM", "EMBEDDING", "RERANKER"})
 _SCOPES = frozenset({"opentelemetry.util.genai.handler"})  # starts its spans without attributes
+_NEVER_SUPPRESSING = frozenset({"com.anthropic.sdk.python"})
 _METERED_SCOPES = ("opentelemetry.instrumentation.", "opentelemetry.util.genai.")
 
 # The keys are private names of the API package, and the plain texts are what older instrumentations set.
@@ -32,6 +37,7 @@ SUPPRESSION_KEYS = (
 )
 
 _claimed: weakref.WeakSet[Span] = weakref.WeakSet()
+_filled: weakref.WeakKeyDictionary[Span, set[str]] = weakref.WeakKeyDictionary()  # what on it is ours
 
 
 def suppressed() -> bool:
@@ -58,6 +64,18 @@ def foreign_span() -> Span | None:
     return None
 
 
+def is_hidden(span: Span) -> bool:
+    """Tell whether somebody had asked for silence before the span began: under Logfire it will never be exported."""
+    scope = getattr(getattr(span, "instrumentation_scope", None), "name", None)
+    return scope in _NEVER_SUPPRESSING and suppressed()
+
+
+def above(span: Span, context: Context) -> Context:
+    """Return the context in which a hidden span began."""
+    parent = getattr(span, "parent", None)
+    return trace.set_span_in_context(NonRecordingSpan(parent), context) if parent is not None else context
+
+
 def claim(span: Span) -> None:
     """Take a span for one call: a second call beneath it gets a span of its own."""
     _claimed.add(span)
@@ -66,6 +84,15 @@ def claim(span: Span) -> None:
 def release(span: Span) -> None:
     """Give a span back when the call has cost nothing, so that an SDK's retry may fill it."""
     _claimed.discard(span)
+
+
+def fill(span: Span, attributes: Attributes) -> None:
+    """Add to a span what its owner has not said; what a failed attempt of the same call left there is replaced."""
+    ours = _filled.setdefault(span, set())
+    existing = getattr(span, "attributes", None) or {}
+    added = {key: value for key, value in attributes.items() if key in ours or key not in existing}
+    ours.update(added)
+    span.set_attributes(added)
 
 
 def has_own_metrics(span: Span) -> bool:

@@ -48,7 +48,8 @@ def endpoint_for(signal: str, environ: Mapping[str, str] = os.environ) -> bool:
     return True
 
 
-def _protocol(signal: str, environ: Mapping[str, str]) -> str:
+def _protocol(signal: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return the variable that names the protocol, and the protocol."""
     for name in (f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
         protocol = environ.get(name, "").strip().lower()
         if protocol and protocol not in _PROTOCOLS:
@@ -56,8 +57,8 @@ def _protocol(signal: str, environ: Mapping[str, str]) -> str:
                 name, protocol, allowed=" or ".join(_PROTOCOLS), fix=f"set {name}=http/protobuf and use port 4318"
             )
         if protocol:
-            return protocol
-    return "http/protobuf"
+            return name, protocol
+    return "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"
 
 
 def exporter_for(signal: str, environ: Mapping[str, str] = os.environ) -> Any:  # noqa: ANN401 - of several packages
@@ -66,16 +67,16 @@ def exporter_for(signal: str, environ: Mapping[str, str] = os.environ) -> Any:  
     Raises:
         ConfigurationError: the protocol is not known, or its exporter is not installed.
     """
-    protocol = _protocol(signal, environ)
+    name, protocol = _protocol(signal, environ)
     kind = "trace" if signal == "TRACES" else "metric"
     try:
         module = importlib.import_module(f"opentelemetry.exporter.otlp.proto.{_PROTOCOLS[protocol]}.{kind}_exporter")
     except ImportError:
         raise ConfigurationError(
-            "OTEL_EXPORTER_OTLP_PROTOCOL",
+            name,
             protocol,
             allowed="http/protobuf, and grpc where its exporter is installed",
-            fix="pip install opentelemetry-exporter-otlp-proto-grpc, or use http/protobuf and port 4318",
+            fix=f"set {name}=http/protobuf and use port 4318, or pip install opentelemetry-exporter-otlp-proto-grpc",
         ) from None
     return module.OTLPSpanExporter if signal == "TRACES" else module.OTLPMetricExporter
 

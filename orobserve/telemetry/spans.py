@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from orobserve.telemetry.metrics import Metrics
     from orobserve.wire.exchange import Exchange
 
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 _NAMED_LIMIT = 4096
 _forks = [0]  # how often this process was forked off: a call that was open then is its parent's to record
 if hasattr(os, "register_at_fork"):
@@ -62,15 +64,20 @@ class Recorder:
             exchange.on_end(lambda generation: self._finish_poll(generation, exchange, context))
             return context
         metrics = self._metrics()
-        foreign = nested.foreign_span() if self._config.when_nested != "span" else None
-        if foreign is not None:
-            nested.claim(foreign)
+        foreign, mode = nested.foreign_span(), self._config.when_nested
+        if foreign is not None and mode != "off" and nested.is_hidden(foreign):
+            mode, context = "span", nested.above(foreign, context)
+        if foreign is not None and mode != "span":
+            if mode == "enrich":
+                nested.claim(foreign)
             exchange.on_end(lambda generation: self._finish_foreign(generation, exchange, foreign, context, metrics))
         else:
-            span, started = self._start(exchange, context)
-            born = _forks[0]
+            beneath, born = None if foreign is None else context, _forks[0]
+            span, started = _aloud(beneath, self._start, exchange, context)
             exchange.on_end(
-                lambda generation: self._finish(generation, span, started, metrics) if born == _forks[0] else None
+                lambda generation: (
+                    _aloud(beneath, self._finish, generation, span, started, metrics) if born == _forks[0] else None
+                )
             )
             context = trace.set_span_in_context(span, context)
         if metrics is not None:  # at last: a call that could not begin is not in flight
@@ -153,7 +160,8 @@ class Recorder:
             for name in started:  # setting one again costs as much as the first time
                 encoded.pop(name, None)
             if said is not None and self._config.content_on_span:
-                encoded.update(content.as_text(content.encode(said, self._config)))
+                with guard:
+                    encoded.update(content.as_text(content.encode(said, self._config)))
             span.set_attributes(encoded)
         self._events.emit(generation, said, span)
 
@@ -166,12 +174,15 @@ class Recorder:
             self._publish(self._identified(generation, foreign), metrics, standard=False)
             return
         if not foreign.is_recording():  # it has ended before the call has: what came late gets a span of its own
-            self._finish(generation, *self._start(exchange, _audible(context)), metrics)
+            span, started = _aloud(context, self._start, exchange, context)
+            _aloud(context, self._finish, generation, span, started, metrics)
             return
         generation = self._identified(generation, foreign)
-        existing = getattr(foreign, "attributes", None) or {}
         encoded = attributes.encode(generation, self._config)
-        foreign.set_attributes({key: value for key, value in encoded.items() if key not in existing})
+        if generation.error is not None:  # the call failed, but not yet its owner, who may try again
+            error = {key: encoded.pop(key) for key in names.FIELDS["error"].values() if key in encoded}
+            foreign.add_event(names.ERROR_EVENT, error, generation.timing.ended_at)
+        nested.fill(foreign, encoded)
         self._publish(generation, metrics, standard=not nested.has_own_metrics(foreign))
 
     def _finish_poll(self, generation: Generation, exchange: Exchange, context: Context) -> None:
@@ -231,9 +242,20 @@ def _remote(trace_id: int, span_id: int, context: Context) -> Context:
     return trace.set_span_in_context(NonRecordingSpan(parent), context)
 
 
-def _audible(context: Context) -> Context:
-    """Return a context without the suppression that the ended foreign span's owner had set around its call."""
+def _aloud(
+    beneath: Context | None, act: Callable[_Arguments, _Result], *given: _Arguments.args, **named: _Arguments.kwargs
+) -> _Result:
+    """Do something without the suppression that the owner of a foreign span, if there is one, has set around its call.
+
+    Logfire's span processors obey it at both ends of a span, whatever the span's own context says.
+    """
+    if beneath is None:
+        return act(*given, **named)
     for key in nested.SUPPRESSION_KEYS:
-        if otel_context.get_value(key, context):
-            context = otel_context.set_value(key, None, context)
-    return context
+        if otel_context.get_value(key, beneath):
+            beneath = otel_context.set_value(key, None, beneath)
+    token = otel_context.attach(beneath)
+    try:
+        return act(*given, **named)
+    finally:
+        otel_context.detach(token)
