@@ -19,6 +19,7 @@ from opentelemetry.util._once import Once
 
 import orobserve
 from orobserve import _guard, _runtime
+from orobserve.capture import _tap
 from orobserve.testing import Simulator
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def _fresh(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     _guard.reset()
     yield
     orobserve.uninstrument()
+    _tap.end_open_streams()  # or the garbage collector would, in another test
     assert _runtime._worker.flush(5.0), "a callback never came back"
     _runtime._worker._callbacks.clear()
     _runtime._state.clear()
@@ -101,13 +103,9 @@ class Telemetry:
     def metrics(self) -> dict[str, dict[Labels, Any]]:
         """The data points by metric name and labels."""
         data = self.reader.get_metrics_data()
-        found: dict[str, dict[Labels, Any]] = {}
-        for resource in data.resource_metrics if data else ():
-            for scope in resource.scope_metrics:
-                for metric in scope.metrics:
-                    points = found.setdefault(metric.name, {})
-                    points.update({frozenset(point.attributes.items()): point for point in metric.data.data_points})
-        return found
+        scopes = [scope for resource in (data.resource_metrics if data else ()) for scope in resource.scope_metrics]
+        metrics = [metric for scope in scopes for metric in scope.metrics]
+        return {m.name: {frozenset(point.attributes.items()): point for point in m.data.data_points} for m in metrics}
 
     @property
     def in_flight(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from opentelemetry import context as otel_context
@@ -67,19 +68,17 @@ class Recorder:
         foreign, mode = nested.foreign_span(), self._config.when_nested
         if foreign is not None and mode != "off" and nested.is_hidden(foreign):
             mode, context = "span", nested.above(foreign, context)
+        born = _forks[0]
         if foreign is not None and mode != "span":
             if mode == "enrich":
                 nested.claim(foreign)
-            exchange.on_end(lambda generation: self._finish_foreign(generation, exchange, foreign, context, metrics))
+            finish = partial(self._finish_foreign, exchange, foreign, context, metrics)
         else:
-            beneath, born = None if foreign is None else context, _forks[0]
+            beneath = None if foreign is None else context
             span, started = _aloud(beneath, self._start, exchange, context)
-            exchange.on_end(
-                lambda generation: (
-                    _aloud(beneath, self._finish, generation, span, started, metrics) if born == _forks[0] else None
-                )
-            )
+            finish = partial(self._finish_aloud, beneath, span, started, metrics)
             context = trace.set_span_in_context(span, context)
+        exchange.on_end(lambda generation: finish(generation) if born == _forks[0] else None)
         if metrics is not None:  # at last: a call that could not begin is not in flight
             metrics.begin(exchange.route.endpoint.operation)
         return context
@@ -143,7 +142,12 @@ class Recorder:
             context = trace.set_span_in_context(span, context)
         return context
 
-    def _finish(self, generation: Generation, span: Span, started: Attributes, metrics: Metrics | None) -> None:
+    def _finish_aloud(
+        self, beneath: Context | None, span: Span, started: Attributes, metrics: Metrics | None, generation: Generation
+    ) -> None:
+        _aloud(beneath, self._finish, span, started, metrics, generation)
+
+    def _finish(self, span: Span, started: Attributes, metrics: Metrics | None, generation: Generation) -> None:
         generation = self._identified(generation, span)
         with guard:
             self._describe(generation, span, started)
@@ -166,7 +170,7 @@ class Recorder:
         self._events.emit(generation, said, span)
 
     def _finish_foreign(
-        self, generation: Generation, exchange: Exchange, foreign: Span, context: Context, metrics: Metrics | None
+        self, exchange: Exchange, foreign: Span, context: Context, metrics: Metrics | None, generation: Generation
     ) -> None:
         if generation.cost is None or generation.cost.total is None:
             nested.release(foreign)
@@ -175,7 +179,7 @@ class Recorder:
             return
         if not foreign.is_recording():  # it has ended before the call has: what came late gets a span of its own
             span, started = _aloud(context, self._start, exchange, context)
-            _aloud(context, self._finish, generation, span, started, metrics)
+            self._finish_aloud(context, span, started, metrics, generation)
             return
         generation = self._identified(generation, foreign)
         encoded = attributes.encode(generation, self._config)
@@ -197,7 +201,7 @@ class Recorder:
         exchange.asked = generation.request
         if start_context is not None and not _is_inside(context):
             context = trace.set_span_in_context(NonRecordingSpan(start_context), context)
-        self._finish(generation, *self._start(exchange, context), metrics)
+        self._finish(*self._start(exchange, context), metrics, generation)
 
     def _identified(self, generation: Generation, span: Span) -> Generation:
         """Give the record the ids of its span, where somebody gets the record."""

@@ -48,7 +48,7 @@ async def _limited(function: Callable[[], Awaitable[Any]]) -> Any:
 class Side:
     """One library in one colour."""
 
-    library: ModuleType
+    lib: ModuleType
     colour: str
 
     @property
@@ -69,12 +69,12 @@ class Side:
 
     @property
     def client_class(self) -> type:
-        return self.library.AsyncClient if self.is_async else self.library.Client
+        return self.lib.AsyncClient if self.is_async else self.lib.Client
 
     @property
     def name(self) -> str:
         """The library's name, as the types of its exceptions spell it."""
-        return self.library.__name__
+        return self.lib.__name__
 
     def client(self, transport: Any = None, **options: Any) -> Caller:
         """Make a client, over the network unless a transport is given."""
@@ -83,10 +83,10 @@ class Side:
 
     def body(self, chunks: Iterable[bytes]) -> Any:
         """Make a response stream of this library and colour."""
-        return (_async_body if self.is_async else _sync_body)(self.library, chunks)
+        return (_async_body if self.is_async else _sync_body)(self.lib, chunks)
 
     def mock(self, handler: Callable[[Any], Any]) -> Any:
-        return self.library.MockTransport(handler)
+        return self.lib.MockTransport(handler)
 
 
 class Caller:

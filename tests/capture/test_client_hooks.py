@@ -142,12 +142,12 @@ def test_a_lost_call_ends_with_its_request(side: Side, telemetry: Telemetry) -> 
     """Hooks see no exception; when the request object goes, so does the call."""
 
     def refuse(request: Any) -> Any:
-        raise side.library.ConnectError("nobody there", request=request)
+        raise side.lib.ConnectError("nobody there", request=request)
 
     async def visit() -> None:
         async with side.client(side.mock(refuse)) as client:
             observe(client, telemetry)
-            with pytest.raises(side.library.ConnectError):
+            with pytest.raises(side.lib.ConnectError):
                 await client.post()
 
     side.run(visit)

@@ -144,18 +144,18 @@ async def fail_to_connect(scene: Scene) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{free.getsockname()[1]}/api/v1/chat/completions"
-    with pytest.raises(scene.client.side.library.ConnectError):
+    with pytest.raises(scene.client.side.lib.ConnectError):
         await scene.client.post(nobody)
 
 
 async def lose_before(scene: Scene) -> None:
-    library = scene.client.side.library
+    library = scene.client.side.lib
     with pytest.raises((library.ReadError, library.RemoteProtocolError)):
         await scene.open()
 
 
 async def lose_during(scene: Scene) -> None:
-    library = scene.client.side.library
+    library = scene.client.side.lib
     response = await scene.open()
     with pytest.raises((library.ReadError, library.RemoteProtocolError)):
         await scene.client.read(response)
@@ -163,12 +163,12 @@ async def lose_during(scene: Scene) -> None:
 
 async def lose_tail(scene: Scene) -> None:
     response = await scene.open()
-    with pytest.raises(scene.client.side.library.RemoteProtocolError):
+    with pytest.raises(scene.client.side.lib.RemoteProtocolError):
         await scene.client.read(response)
 
 
 async def time_out(scene: Scene) -> None:
-    library = scene.client.side.library
+    library = scene.client.side.lib
     scene.client.inner.timeout = library.Timeout(5.0, read=0.1)
     with pytest.raises(library.ReadTimeout):
         await scene.client.read(await scene.open())

@@ -98,11 +98,11 @@ async def perform(client: Caller, kind: str) -> Any:
 def visit(side: Side, kind: str) -> Any:
     def handler(request: Any) -> Any:
         if kind == "refused":
-            return side.library.Response(429, stream=side.body([b'{"error":{"code":429,"message":"slow down"}}']))
+            return side.lib.Response(429, stream=side.body([b'{"error":{"code":429,"message":"slow down"}}']))
         if kind == "read":
-            return side.library.Response(200, stream=side.body([b'{"id":"gen-1","choices":[]}']))
+            return side.lib.Response(200, stream=side.body([b'{"id":"gen-1","choices":[]}']))
         headers = {"content-type": "text/event-stream"}
-        return side.library.Response(200, headers=headers, stream=side.body(chunks(kind)), request=request)
+        return side.lib.Response(200, headers=headers, stream=side.body(chunks(kind)), request=request)
 
     async def call() -> Any:
         async with side.client(side.mock(handler)) as client:

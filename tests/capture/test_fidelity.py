@@ -70,7 +70,7 @@ def test_chunk_boundaries_are_the_transports(side: Side, telemetry: Telemetry) -
     telemetry.instrument()
 
     async def visit() -> list[bytes]:
-        handler = lambda _: side.library.Response(200, headers=STREAM, stream=side.body(pieces))  # noqa: E731
+        handler = lambda _: side.lib.Response(200, headers=STREAM, stream=side.body(pieces))  # noqa: E731
         async with side.client(side.mock(handler)) as client:
             return [chunk async for chunk in client.iterate(await client.open(), "raw")]
 
@@ -90,8 +90,8 @@ def test_mock_transports_are_observed(side: Side, body: str, streamed: bool, tel
 
     def handler(request: Any) -> Any:
         if body == "content":
-            return side.library.Response(200, content=content, request=request)
-        return side.library.Response(200, stream=side.body([content[:5].encode(), content[5:].encode()]))
+            return side.lib.Response(200, content=content, request=request)
+        return side.lib.Response(200, stream=side.body([content[:5].encode(), content[5:].encode()]))
 
     async def visit() -> bytes:
         async with side.client(side.mock(handler)) as client:
@@ -145,7 +145,7 @@ def test_instrumenting_twice_makes_one_span(side: Side, telemetry: Telemetry) ->
     telemetry.instrument()
 
     async def visit() -> None:
-        async with side.client(side.mock(lambda _: side.library.Response(200, json={}))) as client:
+        async with side.client(side.mock(lambda _: side.lib.Response(200, json={}))) as client:
             await client.post()
 
     side.run(visit)
@@ -162,7 +162,7 @@ def test_who_patches_after_us_keeps_working(side: Side, telemetry: Telemetry, mo
         return ours(client, request, **options)
 
     async def visit() -> None:
-        async with side.client(side.mock(lambda _: side.library.Response(200, json={}))) as client:
+        async with side.client(side.mock(lambda _: side.lib.Response(200, json={}))) as client:
             await client.post()
 
     with monkeypatch.context() as patch:
@@ -181,8 +181,8 @@ def test_redirects_are_one_call(side: Side, telemetry: Telemetry) -> None:
 
     def handler(request: Any) -> Any:
         if request.url.path.endswith("/old/chat/completions"):
-            return side.library.Response(307, headers={"location": URL})
-        return side.library.Response(200, json={"id": "gen-1"}, headers={"x-generation-id": "gen-1"})
+            return side.lib.Response(307, headers={"location": URL})
+        return side.lib.Response(200, json={"id": "gen-1"}, headers={"x-generation-id": "gen-1"})
 
     async def visit() -> Any:
         async with side.client(side.mock(handler), follow_redirects=True) as client:
@@ -219,7 +219,7 @@ def test_the_callers_hooks_still_run(side: Side, streamed: bool, telemetry: Tele
     pieces = answer(b'data: {"id":"gen-1","choices":[]}\n\n')
 
     async def visit() -> None:
-        handler = lambda _: side.library.Response(200, headers=STREAM, stream=side.body(pieces))  # noqa: E731
+        handler = lambda _: side.lib.Response(200, headers=STREAM, stream=side.body(pieces))  # noqa: E731
         events = {"request": hooks[:1], "response": hooks[1:]}
         async with side.client(side.mock(handler), event_hooks=events) as client:
             await (client.open() if streamed else client.post(json=ask(stream=True)))
@@ -321,7 +321,7 @@ def test_streams_need_be_neither_hashable_nor_different(side: Side, telemetry: T
         replace_stream(response)
 
     async def visit() -> None:
-        handler = lambda _: side.library.Response(200, headers=STREAM, stream=side.body([]))  # noqa: E731
+        handler = lambda _: side.lib.Response(200, headers=STREAM, stream=side.body([]))  # noqa: E731
         hooks = {"response": [replace_stream_async if side.is_async else replace_stream]}
         async with side.client(side.mock(handler), event_hooks=hooks) as client:
             responses = [await client.open() for _ in range(2)]
@@ -341,7 +341,7 @@ def test_other_traffic_is_not_touched(side: Side, url: str, telemetry: Telemetry
 
     def handler(_: Any) -> Any:
         streams.append(side.body([b"x"]))
-        return side.library.Response(200, stream=streams[0])
+        return side.lib.Response(200, stream=streams[0])
 
     async def visit(observe: Callable[[], None]) -> Any:
         observe()

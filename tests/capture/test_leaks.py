@@ -83,7 +83,7 @@ def test_ten_thousand_half_read_streams(side: Side, telemetry: Telemetry) -> Non
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(counter)
     telemetry.instrument(tracer_provider=provider)
-    handler = lambda _: side.library.Response(200, headers=HEADERS, stream=side.body(endless()))  # noqa: E731
+    handler = lambda _: side.lib.Response(200, headers=HEADERS, stream=side.body(endless()))  # noqa: E731
 
     async def visit() -> int:
         async with side.client(side.mock(handler)) as client:
@@ -105,7 +105,7 @@ def test_an_open_stream_holds_little(side: Side, telemetry: Telemetry) -> None:
     """Measured as what being observed adds to open responses that were read in part."""
 
     def handler(_: Any) -> Any:
-        return side.library.Response(200, headers=HEADERS, stream=side.body(endless()))
+        return side.lib.Response(200, headers=HEADERS, stream=side.body(endless()))
 
     async def visit() -> int:
         async with side.client(side.mock(handler)) as client:

@@ -52,17 +52,17 @@ def responder(side: Side, kind: str, secret: str) -> Callable[[Any], Any]:
 
     def handler(request: Any) -> Any:
         if kind == "exception":
-            raise side.library.ConnectError(text, request=request)
+            raise side.lib.ConnectError(text, request=request)
         if kind == "html":
-            return side.library.Response(502, html=f"<html>{text}</html>")
+            return side.lib.Response(502, html=f"<html>{text}</html>")
         if kind == "stream error":
             event = f"data: {json.dumps({'choices': [], **error})}\n\n".encode()
             headers = {"content-type": "text/event-stream"}
-            return side.library.Response(200, headers=headers, stream=side.body([event]))
+            return side.lib.Response(200, headers=headers, stream=side.body([event]))
         if kind == "content":
             message = {"role": "assistant", "content": text}
-            return side.library.Response(200, json={"choices": [{"message": message, "finish_reason": "stop"}]})
-        return side.library.Response(401, json=error)
+            return side.lib.Response(200, json={"choices": [{"message": message, "finish_reason": "stop"}]})
+        return side.lib.Response(401, json=error)
 
     return handler
 
@@ -117,7 +117,7 @@ def test_the_key_is_nowhere(
             url = "https://gateway.test/v1/chat/completions"
             request = client.inner.build_request("POST", url, json=body, params=options.get("params"))
             if kind == "exception":
-                with pytest.raises(side.library.ConnectError, match=re.escape(secret)):  # the caller's stays as it is
+                with pytest.raises(side.lib.ConnectError, match=re.escape(secret)):  # the caller's stays as it is
                     await client.send(request, stream=True)
             else:
                 await client.read(await client.send(request, stream=True))

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def facts(client: Caller, response: Any) -> dict[str, Any]:
     """Return what a caller can see of a response."""
-    library, stream = client.side.library, response.stream
+    library, stream = client.side.lib, response.stream
     return {
         "type": type(response),
         "stream": (isinstance(stream, library.SyncByteStream), isinstance(stream, library.AsyncByteStream)),
@@ -27,7 +27,7 @@ def facts(client: Caller, response: Any) -> dict[str, Any]:
 
 async def look(client: Caller, url: str, way: str) -> list[Any]:
     """Make a streamed call, read it in one way, and note everything that can be seen; errors by type and text."""
-    library, seen = client.side.library, []
+    library, seen = client.side.lib, []
     try:
         response = await client.open(url)
         seen.append(facts(client, response))
