@@ -15,11 +15,3 @@ class ConfigurationError(ValueError):
         """Compose the message."""
         self.setting = setting
         super().__init__(f"{setting}={redact(repr(value))} cannot be used. Allowed: {allowed}. Fix: {fix}")
-
-
-class MissingExtraError(ImportError):
-    """A feature needs a package that is not installed; the message holds the command that installs it."""
-
-    def __init__(self, feature: str, extra: str) -> None:
-        """Compose the message."""
-        super().__init__(f"{feature} needs more packages. Install them with: pip install 'orobserve[{extra}]'")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from orobserve._version import __version__
 from orobserve.cli import demo
-from orobserve.errors import ConfigurationError, MissingExtraError
+from orobserve.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         return int(options.run(options))
-    except (ConfigurationError, MissingExtraError) as error:
+    except ConfigurationError as error:
         sys.stderr.write(f"orobserve: {error}\n")
         return 2
     except KeyboardInterrupt:
