@@ -9,7 +9,7 @@ is made (`fill`) nor when it is read (`known`). That is a quarter of what observ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
@@ -360,7 +360,7 @@ class Generation:
     image_count: int | None = None
     tool_call_count: int | None = None
     body_fault: str | None = None  # why the body could not be read: `malformed`, `oversized`, `empty`, `undecodable`
-    content: Content | None = None
+    content: Content | None = field(default=None, repr=False)  # may quote anything
     tags: Mapping[str, Json] | None = None  # from `orobserve.context(...)`
     trace_id: str | None = None  # 32 hex digits of the span that stands for this call
     span_id: str | None = None  # 16 hex digits

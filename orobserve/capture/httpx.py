@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from orobserve._guard import guard, guarded
 from orobserve.capture._tap import AsyncTap, SyncTap
 from orobserve.capture.observer import Flight, Observer, headers_of
+from orobserve.generation import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,6 +52,16 @@ def observe_response(exchange: Exchange, response: Any, tap: type, *, streamed: 
     exchange.end()
 
 
+def _tell(exchange: Exchange, response: Any, tap: type, *, streamed: bool) -> None:  # noqa: ANN401
+    told = False
+    with guard:
+        observe_response(exchange, response, tap, streamed=streamed)
+        told = True
+    if not told:
+        with guard:
+            exchange.end(Outcome.ABANDONED)  # rather than leave its span open
+
+
 def replace_send(original: Callable[..., Any], observe: Callable[[], Observer | None]) -> Callable[..., Any]:
     """Return what takes the place of `Client.send`."""
     begin_call = _beginner(observe)
@@ -62,8 +73,7 @@ def replace_send(original: Callable[..., Any], observe: Callable[[], Observer | 
             return original(client, request, **kwargs)
         with flight as exchange:
             response = original(client, request, **kwargs)
-        with guard:
-            observe_response(exchange, response, SyncTap, streamed=bool(kwargs.get("stream")))
+        _tell(exchange, response, SyncTap, streamed=bool(kwargs.get("stream")))
         return response
 
     return send
@@ -80,8 +90,7 @@ def replace_async_send(original: Callable[..., Any], observe: Callable[[], Obser
             return await original(client, request, **kwargs)
         with flight as exchange:
             response = await original(client, request, **kwargs)
-        with guard:
-            observe_response(exchange, response, AsyncTap, streamed=bool(kwargs.get("stream")))
+        _tell(exchange, response, AsyncTap, streamed=bool(kwargs.get("stream")))
         return response
 
     return send

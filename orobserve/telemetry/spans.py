@@ -74,9 +74,12 @@ class Recorder:
                 nested.claim(foreign)
             finish = partial(self._finish_foreign, exchange, foreign, context, metrics)
         else:
-            beneath = None if foreign is None else context
-            span, started = _aloud(beneath, self._start, exchange, context)
-            finish = partial(self._finish_aloud, beneath, span, started, metrics)
+            if foreign is None:
+                span, started = self._start(exchange, context)
+                finish = partial(self._finish, span, started, metrics)
+            else:
+                span, started = _aloud(context, self._start, exchange, context)
+                finish = partial(self._finish_aloud, context, span, started, metrics)
             context = trace.set_span_in_context(span, context)
         exchange.on_end(lambda generation: finish(generation) if born == _forks[0] else None)
         if metrics is not None:  # at last: a call that could not begin is not in flight
@@ -143,7 +146,7 @@ class Recorder:
         return context
 
     def _finish_aloud(
-        self, beneath: Context | None, span: Span, started: Attributes, metrics: Metrics | None, generation: Generation
+        self, beneath: Context, span: Span, started: Attributes, metrics: Metrics | None, generation: Generation
     ) -> None:
         _aloud(beneath, self._finish, span, started, metrics, generation)
 
@@ -247,14 +250,12 @@ def _remote(trace_id: int, span_id: int, context: Context) -> Context:
 
 
 def _aloud(
-    beneath: Context | None, act: Callable[_Arguments, _Result], *given: _Arguments.args, **named: _Arguments.kwargs
+    beneath: Context, act: Callable[_Arguments, _Result], *given: _Arguments.args, **named: _Arguments.kwargs
 ) -> _Result:
-    """Do something without the suppression that the owner of a foreign span, if there is one, has set around its call.
+    """Do something without the suppression that the owner of a foreign span has set around its call.
 
     Logfire's span processors obey it at both ends of a span, whatever the span's own context says.
     """
-    if beneath is None:
-        return act(*given, **named)
     for key in nested.SUPPRESSION_KEYS:
         if otel_context.get_value(key, beneath):
             beneath = otel_context.set_value(key, None, beneath)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orobserve.wire.shape import Texts
@@ -18,34 +18,33 @@ if TYPE_CHECKING:
 TEXT_LIMIT = 1024 * 1024  # bytes kept of one text of a stream
 
 
-@dataclass(slots=True)
 class Answer:
     """Mutable, one per exchange. Raw `usage` and `metadata` objects are interpreted once, at the end."""
 
-    wants_content: bool = False
     id: str | None = None  # the generation id, where the body names it
     response_id: str | None = None
     model: str | None = None
     provider: str | None = None
     service_tier: str | None = None
     system_fingerprint: str | None = None
-    finish_reasons: dict[int, str] = field(default_factory=dict)
-    native_finish_reasons: dict[int, str] = field(default_factory=dict)
-    usage: Object = field(default_factory=dict)
-    metadata: Object = field(default_factory=dict)
     error: Error | None = None
     job: Job | None = None
-    citations: int = 0
-    images: int = 0
-    tool_calls: dict[Target, tuple[str | None, str | None]] = field(default_factory=dict)  # id and name
+    citations = 0
+    images = 0
     output: tuple[Message, ...] | None = None
-    texts: Texts = field(init=False)
-    began: bool = False  # the first content, reasoning or tool call has come
-    ended: bool = False  # the protocol's terminal event has come
+    texts: Texts
+    began = False  # the first content, reasoning or tool call has come
+    ended = False  # the protocol's terminal event has come
 
-    def __post_init__(self) -> None:
-        """Set up what content needs, where it is wanted."""
-        if self.wants_content:
+    def __init__(self, *, wants_content: bool = False) -> None:
+        """Begin; `texts` are only kept where content is wanted."""
+        self.wants_content = wants_content
+        self.finish_reasons: dict[int, str] = {}
+        self.native_finish_reasons: dict[int, str] = {}
+        self.usage: Object = {}
+        self.metadata: Object = {}
+        self.tool_calls: dict[Target, tuple[str | None, str | None]] = {}  # id and name
+        if wants_content:
             self.texts = Texts(TEXT_LIMIT)
 
     def append(self, delta: Delta) -> None:

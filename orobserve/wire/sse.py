@@ -6,7 +6,7 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _LINE_END = rb"(?:\r\n|\n|\r(?!\n))"
 _EVENT_END = re.compile(_LINE_END + _LINE_END)
@@ -14,8 +14,7 @@ _LINES = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event: its name, its data (lines joined by LF) and how many comment lines it held."""
 
     name: str | None
@@ -25,6 +24,9 @@ class Event:
 
 def event_end(buffer: bytes, start: int) -> int:
     """Return where the event that begins at `start` ends, its blank line included, or -1 if it is not complete."""
+    if b"\r" not in buffer:  # the usual case
+        end = buffer.find(b"\n\n", start)
+        return end + 2 if end >= 0 else -1
     found = _EVENT_END.search(buffer, start)
     return found.end() if found else -1
 
@@ -43,6 +45,8 @@ def strip_bom(buffer: bytes) -> bytes:
 
 def parse_event(raw: bytes) -> Event:
     """Parse one whole event."""
+    if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:  # the usual case
+        return Event(None, raw[6:-2], 0)
     name: str | None = None
     data: list[bytes] = []
     comments = 0
