@@ -136,9 +136,9 @@ def _cells(client: str, shows: str, generation: Generation) -> tuple[str, ...]:
         shows,
         generation.model or generation.request.model or "",
         generation.provider or "",
-        _count(usage.input_tokens if usage else None),
+        _count(usage.input_tokens if usage else None, generation),
         str(cached) if cached else "",
-        _count(usage.output_tokens if usage else None),
+        _count(usage.output_tokens if usage else None, generation),
         money(generation.cost.total if generation.cost else None),
         f"{timing.duration:.2f} s",
         f"{first:.2f} s" if first is not None else "",
@@ -146,8 +146,10 @@ def _cells(client: str, shows: str, generation: Generation) -> tuple[str, ...]:
     )
 
 
-def _count(tokens: int | None) -> str:
-    return "?" if tokens is None else str(tokens)
+def _count(tokens: int | None, generation: Generation) -> str:
+    if tokens is None:  # embeddings, say, have usage but no output: that is not unknown
+        return "?" if generation.usage is None else ""
+    return str(tokens)
 
 
 def _report(seen: list[tuple[str, str, Generation]], bill: Decimal | None) -> dict[str, Any]:
