@@ -77,6 +77,7 @@ class _Outlets:
         self._settings = settings
         self._tracer: Tracer | None = None
         self._metrics: Metrics | None = None
+        metrics.get_meter_provider()  # loads what OTEL_PYTHON_METER_PROVIDER names
         self._exports_spans = _is_left_to_us(settings) and providers.endpoint_for("TRACES")
         self._exports_metrics = (
             settings.meter_provider is None and not providers.has_meter_provider() and providers.endpoint_for("METRICS")

@@ -100,6 +100,8 @@ def _beginner(observe: Callable[[], Observer | None]) -> Callable[[Any], Flight 
     @guarded
     def begin_call(request: Any) -> Flight | None:  # noqa: ANN401 - httpx or httpx2
         observer = observe()
-        return begin(observer, request) if observer is not None else None
+        if observer is None or not observer.knows(request.url.host):  # all that other calls pay for
+            return None
+        return begin(observer, request)
 
     return begin_call

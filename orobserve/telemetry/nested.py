@@ -43,7 +43,11 @@ _filled: weakref.WeakKeyDictionary[Span, set[str]] = weakref.WeakKeyDictionary()
 def suppressed() -> bool:
     """Tell whether someone asked instrumentations to keep quiet (an exporter at work, say)."""
     current = otel_context.get_current()
-    return bool(current) and any(current.get(key) for key in SUPPRESSION_KEYS)
+    if current:
+        for key in SUPPRESSION_KEYS:
+            if current.get(key):
+                return True
+    return False
 
 
 def foreign_span() -> Span | None:

@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
+from opentelemetry.metrics import _internal as _metrics_internal
 
 from orobserve.errors import ConfigurationError
 
@@ -26,8 +27,8 @@ def has_tracer_provider() -> bool:
 
 
 def has_meter_provider() -> bool:
-    """Tell whether the application has set a provider."""
-    return type(metrics.get_meter_provider()).__name__ != "_ProxyMeterProvider"
+    """Tell whether the application has set a provider; asked for every call, so it costs no look at the environment."""
+    return _metrics_internal._METER_PROVIDER is not None  # noqa: SLF001 - get_meter_provider() hides it behind a proxy
 
 
 def endpoint_for(signal: str, environ: Mapping[str, str] = os.environ) -> bool:
