@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import wrapt as _wrapt  # noqa: F401 - half of what instrument() would have to import otherwise
-
 from orobserve._version import __version__
 from orobserve.ambient import context
 from orobserve.errors import ConfigurationError

@@ -1,4 +1,4 @@
-"""What observing costs, as ratios within one run: `python tests/benchmarks/overhead.py [--json] [--check] [--rounds N]`.
+"""What observing costs, as ratios within one run: `python tests/benchmarks/overhead.py --help`.
 
 In-memory transport, no-op exporter behind a batch processor. Each figure is the difference between an observed and an
 unobserved call; beside it stands the floor it is compared with, measured in the same run and in the same way.
