@@ -53,7 +53,7 @@ def _patch(owner: type, name: str, replacement: Callable[..., Any]) -> None:
     if any(done is owner and attribute == name for done, attribute, _, _ in _patched):
         return
     original = owner.__dict__[name]
-    ours = replacement(original, observer)
+    ours = replacement(original, _current)
     setattr(owner, name, ours)
     _patched.append((owner, name, original, ours))
 

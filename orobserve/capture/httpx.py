@@ -62,9 +62,9 @@ def _tell(exchange: Exchange, response: Any, tap: type, *, streamed: bool) -> No
             exchange.end(Outcome.ABANDONED)  # rather than leave its span open
 
 
-def replace_send(original: Callable[..., Any], observe: Callable[[], Observer | None]) -> Callable[..., Any]:
-    """Return what takes the place of `Client.send`."""
-    begin_call = _beginner(observe)
+def replace_send(original: Callable[..., Any], current: list[Observer]) -> Callable[..., Any]:
+    """Return what takes the place of `Client.send`; `current` holds who is observing, if anybody is."""
+    begin_call = _beginner(current)
 
     @functools.wraps(original)
     def send(client: Any, request: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the caller's own types
@@ -79,9 +79,9 @@ def replace_send(original: Callable[..., Any], observe: Callable[[], Observer | 
     return send
 
 
-def replace_async_send(original: Callable[..., Any], observe: Callable[[], Observer | None]) -> Callable[..., Any]:
+def replace_async_send(original: Callable[..., Any], current: list[Observer]) -> Callable[..., Any]:
     """Return what takes the place of `AsyncClient.send`."""
-    begin_call = _beginner(observe)
+    begin_call = _beginner(current)
 
     @functools.wraps(original)
     async def send(client: Any, request: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the caller's own types
@@ -96,12 +96,12 @@ def replace_async_send(original: Callable[..., Any], observe: Callable[[], Obser
     return send
 
 
-def _beginner(observe: Callable[[], Observer | None]) -> Callable[[Any], Flight | None]:
+def _beginner(current: list[Observer]) -> Callable[[Any], Flight | None]:
     @guarded
     def begin_call(request: Any) -> Flight | None:  # noqa: ANN401 - httpx or httpx2
-        observer = observe()
-        if observer is None or not observer.knows(request.url.host):  # all that other calls pay for
-            return None
-        return begin(observer, request)
+        for observer in current:  # one at most
+            if observer.knows(request.url.host):  # all that other calls pay for
+                return begin(observer, request)
+        return None
 
     return begin_call
