@@ -47,11 +47,11 @@ def instrument(given: Mapping[str, Any]) -> None:
 
 
 def instrument_client(target: Any, given: Mapping[str, Any]) -> None:  # noqa: ANN401 - httpx or httpx2 client
-    """Observe one client, by the settings of `instrument()` if that was called and nothing else is given."""
+    """Observe one client; where nothing is given, by the settings that were last set up, if any were."""
     settings = config.load(given)
     with _lock:
-        own = None if "observer" in _state and not given else _observer(settings)
-        client.instrument(target, lambda: own if own is not None and own.active else _patches.observer())
+        own = _observer(settings) if given or "observer" not in _state else None
+        client.instrument(target, lambda: own if own is not None and own.active else _state.get("observer"))
 
 
 def _observer(settings: Config) -> Observer:

@@ -114,11 +114,11 @@ def test_an_empty_variable_is_no_setting() -> None:
 
 def test_a_second_call_replaces_the_settings_and_a_wrong_one_does_not() -> None:
     orobserve.instrument(hosts=["a.test"])
-    first = _patches.observer()
+    first = _patches._current[-1]
     with pytest.raises(ConfigurationError):
         orobserve.instrument(hosts=42)
-    assert _patches.observer() is first
+    assert _patches._current[-1] is first
     orobserve.instrument(hosts=["b.test"])
-    second = _patches.observer()
+    second = _patches._current[-1]
     assert second is not None
     assert (second.knows("b.test"), second.knows("a.test")) == (True, False)

@@ -21,11 +21,6 @@ _current: list[Observer] = []
 _hooked: set[str] = set()
 
 
-def observer() -> Observer | None:
-    """Return who is observing now."""
-    return _current[-1] if _current else None
-
-
 def install(new: Observer) -> None:
     """Observe the HTTP libraries that are imported, and those that will be."""
     _current[:] = [new]

@@ -62,11 +62,6 @@ EXCEPTION_EVENT = "exception"
 EXCEPTION_TYPE = "exception.type"
 EXCEPTION_MESSAGE = "exception.message"
 OPENINFERENCE_KIND = "openinference.span.kind"
-UTIL_GENAI_KEYS = (
-    "opentelemetry.genai.client.inference.context",
-    "opentelemetry.genai.client.embedding.context",
-    "opentelemetry.genai.client.retrieval.context",
-)
 
 # Compatibility spellings
 COMPAT_COST = "gen_ai.usage.cost"

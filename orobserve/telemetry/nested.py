@@ -50,13 +50,17 @@ def suppressed() -> bool:
     return False
 
 
+def _scope(span: Span) -> str | None:
+    return getattr(getattr(span, "instrumentation_scope", None), "name", None)
+
+
 def foreign_span() -> Span | None:
     """Return the current span if it is another instrumentation's span for a model call, recording and not taken."""
     span = trace.get_current_span()
     if not span.is_recording() or span in _claimed:
         return None
     attributes = getattr(span, "attributes", None) or {}
-    scope = getattr(getattr(span, "instrumentation_scope", None), "name", None)
+    scope = _scope(span)
     if scope == names.SCOPE:
         return None
     if (
@@ -70,8 +74,7 @@ def foreign_span() -> Span | None:
 
 def is_hidden(span: Span) -> bool:
     """Tell whether somebody had asked for silence before the span began: under Logfire it will never be exported."""
-    scope = getattr(getattr(span, "instrumentation_scope", None), "name", None)
-    return scope in _NEVER_SUPPRESSING and suppressed()
+    return _scope(span) in _NEVER_SUPPRESSING and suppressed()
 
 
 def above(span: Span, context: Context) -> Context:
@@ -101,5 +104,4 @@ def fill(span: Span, attributes: Attributes) -> None:
 
 def has_own_metrics(span: Span) -> bool:
     """Tell whether the span's instrumentation records the standard metrics itself."""
-    scope = getattr(getattr(span, "instrumentation_scope", None), "name", None) or ""
-    return scope.startswith(_METERED_SCOPES)
+    return (_scope(span) or "").startswith(_METERED_SCOPES)

@@ -100,14 +100,17 @@ def cite(answer: Answer) -> list[Payload]:
 
 def events(answer: Answer) -> Iterator[Event]:
     """Stream the answer: deltas, the finish, one usage chunk, the terminator."""
-    framing = answer.scenario.framing
-    if framing.role_chunk:
+    if answer.scenario.framing.role_chunk:
         yield Event(_chunk(answer, {"role": "assistant", "content": ""}))
     for delta in _deltas(answer):
         yield Event(_chunk(answer, {"role": "assistant", "content": "", **delta}))
     yield Event(_chunk(answer, {"role": "assistant", "content": ""}, answer.finish, native_finish(answer)))
-    last = _chunk(answer, {"role": "assistant", "content": ""})
-    if not framing.usage_choices:
+    yield from closing(answer, _chunk(answer, {"role": "assistant", "content": ""}))
+
+
+def closing(answer: Answer, last: Payload) -> Iterator[Event]:
+    """Turn an ordinary chunk into the one with the usage, and end the stream."""
+    if not answer.scenario.framing.usage_choices:
         last["choices"] = []
     usage.attach(last, usage.chat(answer), answer)
     if answer.metadata is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orobserve.testing import errors, usage
-from orobserve.testing.chat import native_finish
+from orobserve.testing.chat import closing, native_finish
 from orobserve.testing.sse import FINISHED, Event
 
 if TYPE_CHECKING:
@@ -45,14 +45,7 @@ def events(answer: Answer) -> Iterator[Event]:
     for piece in answer.pieces:
         yield Event(_envelope(answer, piece))
     yield Event(_envelope(answer, "", answer.finish, native_finish(answer)))
-    last = _envelope(answer, "")
-    if not answer.scenario.framing.usage_choices:
-        last["choices"] = []
-    usage.attach(last, usage.chat(answer), answer)
-    if answer.metadata is not None:
-        last["openrouter_metadata"] = answer.metadata
-    yield Event(last)
-    yield FINISHED
+    yield from closing(answer, _envelope(answer, ""))
 
 
 def failed(answer: Answer, failure: Failure) -> Payload:

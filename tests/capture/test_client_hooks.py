@@ -171,6 +171,19 @@ def test_the_settings_of_instrument_hold_for_a_client_without_its_own(
     assert "gen_ai.input.messages" in telemetry.span.attributes
 
 
+@both_colours
+def test_clients_share_settings_without_instrument(side: Side, sim: Simulator, telemetry: Telemetry) -> None:
+    async def visit() -> None:
+        async with side.client() as first, side.client() as second:
+            observe(first, telemetry)
+            orobserve.instrument_client(second.inner)
+            await first.post(f"{sim.url}/chat/completions")
+            await second.post(f"{sim.url}/chat/completions")
+
+    side.run(visit)
+    assert len(telemetry.spans) == 2
+
+
 @pytest.mark.parametrize("wrong", [42, None, "client", object()])
 def test_a_wrong_object_is_a_configuration_error(wrong: object) -> None:
     with pytest.raises(orobserve.ConfigurationError, match=r"client='\w+' cannot be used. Allowed: an httpx"):
