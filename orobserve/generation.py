@@ -228,16 +228,20 @@ class Cost:
     total: float | None = None
     is_byok: bool | None = None
     ambiguous: bool | None = None  # True: the BYOK flag is missing and the figures disagree
-    source: str | None = None  # `response` or `generation`
+    cache_discount: float | None = None  # saved by the provider's prompt cache; negative: a surcharge for writing it
+    source: str | None = None  # `response`, or `generation`: OpenRouter's own record of the call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One provider that was tried; `status` is its HTTP status."""
+    """One provider that was tried; `status` is its HTTP status, `latency_ms` as OpenRouter recorded it."""
 
     provider: str | None = None
     model: str | None = None
     status: int | None = None
+    latency_ms: float | None = None
+    is_byok: bool | None = None
+    service_tier: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -330,6 +334,41 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stats:
+    """What only OpenRouter's own record of a call says (GET /generation). Latencies in milliseconds, as recorded."""
+
+    request_id: str | None = None  # shared by all generations of one API call
+    upstream_id: str | None = None
+    latency_ms: float | None = None
+    generation_time_ms: float | None = None
+    moderation_latency_ms: float | None = None
+    normalized_input_tokens: int | None = None  # of OpenRouter's own tokeniser, never to be mixed with `Usage`
+    normalized_output_tokens: int | None = None
+    data_region: str | None = None
+    workspace_id: str | None = None
+    preset_id: str | None = None
+    app_id: int | None = None
+    web_search_results: int | None = None
+    web_search_engine: str | None = None
+    is_cancelled: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enrichment:
+    """What came of asking OpenRouter for its record of the call.
+
+    `status` is `complete`, `not_needed`, or why the record is not in: `pending` (the span was ended early by a flush or
+    an exit), `timeout`, `not_found`, `unauthorized`, `error`, `dropped` (too many calls were waiting).
+    """
+
+    status: str
+    attempts: int | None = None
+    delay_ms: float | None = None  # from the call's end to the answer
+    mismatch: tuple[str, ...] | None = None  # fields in which the response and the record differ
+    is_late: bool | None = None  # True: the span had ended; this record replaces what was known of the call then
+
+
+@dataclass(frozen=True, kw_only=True)
 class Generation:
     """One OpenRouter call. `id` is the generation id (`gen-...`), the key to everything OpenRouter knows of it."""
 
@@ -361,6 +400,11 @@ class Generation:
     tool_call_count: int | None = None
     body_fault: str | None = None  # why the body could not be read: `malformed`, `oversized`, `empty`, `undecodable`
     content: Content | None = field(default=None, repr=False)  # may quote anything
+    stats: Stats | None = None
+    enrichment: Enrichment | None = None
+    name: str | None = None  # the generation's own name, where it was given one
+    trace_name: str | None = None  # of the parent above it, and of the one between, where they were named
+    span_name: str | None = None
     tags: Mapping[str, Json] | None = None  # from `orobserve.context(...)`
     trace_id: str | None = None  # 32 hex digits of the span that stands for this call
     span_id: str | None = None  # 16 hex digits

@@ -30,7 +30,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     names = wheel.namelist()
-    assert {name.split("/")[0].split("-")[0] for name in names} == {"orobserve"}
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"orobserve", "orobserve_exporters"}
     assert "orobserve/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if "test_" in name or name.endswith(".pyc")]

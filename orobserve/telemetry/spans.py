@@ -90,12 +90,11 @@ class Recorder:
         """Start a call's span; returns it with the attributes it has from the start."""
         asked, operation = exchange.asked, exchange.route.endpoint.operation
         tracer = self._tracer()
-        name = exchange.ambient.generation_name or (asked.trace.generation_name if asked.trace else None)
-        if name is None:
-            name = f"{operation} {asked.model}" if asked.model else operation
+        given = exchange.names
+        name = given.get("name") or (f"{operation} {asked.model}" if asked.model else operation)
         started = attributes.start_attributes(exchange, self._config)
         preset = None
-        if (asked.trace is not None or exchange.ambient.names_parents) and not _is_inside(context):
+        if (asked.trace is not None or given) and not _is_inside(context):
             preset, context = self._place(exchange, tracer, context)
         if preset is None:
             return tracer.start_span(name, context, SpanKind.CLIENT, started, (), exchange.started_at), started
@@ -104,20 +103,13 @@ class Recorder:
 
     def _place(self, exchange: Exchange, tracer: Tracer, context: Context) -> tuple[ids.preset, Context]:
         """Put a call that has no local parent where its `trace` object, or the ambient names, say."""
-        given, ambient = exchange.asked.trace, exchange.ambient
+        given, named = exchange.asked.trace, exchange.names
         wanted = given.trace_id if given and given.trace_id else None
         can_preset = ids.accept_presets(tracer)
         trace_id = ids.trace_id(wanted) if wanted else 0
         if given and given.parent_span_id and trace_id:
             return ids.preset(), _remote(trace_id, ids.span_id(given.parent_span_id), context)
-        chain = [
-            name
-            for name in (
-                (given.trace_name if given else None) or ambient.trace_name,
-                (given.span_name if given else None) or ambient.span_name,
-            )
-            if name
-        ]
+        chain = [named[key] for key in ("trace_name", "span_name") if key in named]
         if not can_preset:
             return ids.preset(), _remote(trace_id, ids.named_span_id(trace_id, ""), context) if trace_id else context
         if not chain:

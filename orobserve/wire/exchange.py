@@ -43,9 +43,9 @@ class Ambient:
     generation_name: str | None = None
 
     @property
-    def names_parents(self) -> bool:
-        """Whether the call belongs below named spans."""
-        return self.trace_name is not None or self.span_name is not None
+    def names_anything(self) -> bool:
+        """Whether the call or its parents have names."""
+        return self.generation_name is not None or self.trace_name is not None or self.span_name is not None
 
 
 _NOTHING = Ambient()
@@ -277,7 +277,7 @@ class Exchange:
             secrets = [key, *secrets_of_query(query.decode("ascii", "replace"))]
             error = verdict.complete(error, self._status, self._retry_after, secrets)
         metadata, usage = answer.metadata, answer.usage
-        fields = {
+        fields: dict[str, Any] = {
             "api_type": route.endpoint.api_type,
             "operation": route.endpoint.operation,
             "outcome": outcome,
@@ -316,7 +316,21 @@ class Exchange:
                 fields["finish_reasons"] = ("error",)
         if self._wants_content:
             fields["content"] = self._content()
+        fields.update(self.names)
         return fill(Generation, fields)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What the call and its parents are called: `name`, `trace_name`, `span_name`. The request's names win."""
+        ambient, given = self.ambient, self.asked.trace
+        if given is None and not ambient.names_anything:
+            return {}
+        found = {
+            "name": (given and given.generation_name) or ambient.generation_name,
+            "trace_name": (given and given.trace_name) or ambient.trace_name,
+            "span_name": (given and given.span_name) or ambient.span_name,
+        }
+        return {key: name for key, name in found.items() if name}
 
     def _timing(self, ended_at: int) -> Timing:
         stream = self._stream

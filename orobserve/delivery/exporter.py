@@ -1,0 +1,153 @@
+"""What a destination's module provides. It says what its payload looks like; everything else is done for it.
+
+A module is one class, named by an entry point of the group `orobserve.exporters`. It must know nothing of queues,
+retries, sampling, filters or privacy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orobserve.generation import Generation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One key of a destination's `config`. `base_url` is accepted as `baseUrl`, which is how Broadcast spells it.
+
+    `env` names the product's usual environment variables, the first that is set wins; a required field that is neither
+    given nor found there is a configuration error that names them.
+    """
+
+    name: str
+    help: str
+    default: Any = None
+    required: bool = False
+    secret: bool = False
+    env: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    kind: type = str  # or int, float, bool, dict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much one request may hold. A batch that is larger is split before it is sent."""
+
+    items: int = 100  # generations
+    bytes: int = 4_000_000  # of the body before it is compressed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HTTPRequest:
+    """A request to be sent. `compress` lets the sender gzip the body."""
+
+    url: str
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    method: str = "POST"
+    compress: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HTTPResponse:
+    """What came back; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class Verdict(Enum):
+    """What became of a batch."""
+
+    DELIVERED = "delivered"
+    RETRY = "retry"  # the same batch may be accepted later
+    TOO_LARGE = "too_large"  # each half may be accepted
+    REJECTED = "rejected"  # it never will be
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What became of a batch, and why. `retry_after` in seconds; `rejected` counts items of a batch taken in part."""
+
+    verdict: Verdict
+    reason: str = ""
+    retry_after: float | None = None
+    rejected: int = 0
+
+
+class Exporter:
+    """What every destination has. Made once from its checked `config`; used by one thread at a time."""
+
+    TYPE: ClassVar[str]  # its name in settings, and of its entry point
+    TITLE: ClassVar[str]  # the product's name
+    FIELDS: ClassVar[tuple[Field, ...]] = ()
+    LIMITS: ClassVar[Limits] = Limits()
+    UPDATES: ClassVar[bool] = False  # the product replaces a record that is sent again with the same ids
+    PRIVATE: ClassVar[bool] = False  # content is left out unless the settings say `privacy_mode = false`
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        """Take the settings: every field of `FIELDS` is there, and `headers`, a mapping, where it was given.
+
+        Raises:
+            ValueError: they cannot be used together; the text says what to change.
+        """
+        self.config = config
+
+
+class HTTPExporter(Exporter):
+    """A destination that takes HTTP requests. `encode` and `probe` are pure."""
+
+    def encode(self, batch: Sequence[Generation]) -> HTTPRequest:
+        """Return the request that delivers a batch (never empty)."""
+        raise NotImplementedError
+
+    def judge(self, response: HTTPResponse) -> Result:
+        """Return what became of the batch: by the rules of OTLP/HTTP unless the product has others."""
+        status = response.status
+        if 200 <= status < 300:  # noqa: PLR2004 - success, whatever its kind
+            return Result(verdict=Verdict.DELIVERED)
+        reason = f"HTTP {status}"
+        if status == 413:  # noqa: PLR2004 - Content Too Large
+            return Result(verdict=Verdict.TOO_LARGE, reason=reason)
+        if status in {408, 429, 500, 502, 503, 504}:
+            return Result(verdict=Verdict.RETRY, reason=reason)  # the sender reads Retry-After
+        return Result(verdict=Verdict.REJECTED, reason=reason)
+
+    def probe(self) -> HTTPRequest:
+        """Return the cheapest authenticated request that proves the settings right and writes nothing."""
+        raise NotImplementedError
+
+    def judge_probe(self, response: HTTPResponse) -> Result:
+        """Return whether the probe passed, or what is wrong in words that name the setting to change."""
+        if 200 <= response.status < 300:  # noqa: PLR2004
+            return Result(verdict=Verdict.DELIVERED)
+        reasons = {
+            401: "the credentials are refused",
+            403: "the credentials are known but lack the permission",
+            404: "there is no such path: check the URL, and the region it stands for",
+            405: "there is no such path: check the URL",
+            415: "the server does not take this encoding",
+        }
+        reason = reasons.get(response.status, "the server does not accept the request")
+        return Result(verdict=Verdict.REJECTED, reason=f"{reason} (HTTP {response.status})")
+
+
+class DirectExporter(Exporter):
+    """A destination with a client of its own: files, databases, queues. Called on the destination's own thread."""
+
+    def export(self, batch: Sequence[Generation]) -> Result:
+        """Deliver a batch. What it raises counts as `RETRY`."""
+        raise NotImplementedError
+
+    def check(self) -> Result:
+        """Prove the settings right, as cheaply as can be."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Give back what is held; called once."""

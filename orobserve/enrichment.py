@@ -1,0 +1,1 @@
+"""When to ask OpenRouter for its own record of a call."""
