@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -22,6 +23,7 @@ PREFIX = "OROBSERVE_"
 CONTENT_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _EVENT_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT"
 CONTENT_MODES = ("no_content", "span_only", "event_only", "span_and_event")
+ENRICHMENT_MODES = ("always", "missing", "never")
 _NESTED_MODES = ("enrich", "span", "off")
 _SEMCONV_MODES = ("stable", "next", "stable+next")
 _COMPAT_SETS = ("cost", "legacy_tokens", "legacy_system")
@@ -48,6 +50,16 @@ class Settings(TypedDict, total=False):
     emit_event: bool
     chunk_metric: bool
     cost_histogram: bool
+    enrichment: str
+    enrichment_deadline: float
+    enrichment_limit: int
+    enrichment_concurrency: int
+    enrichment_rate: float
+    enrichment_content: bool
+    attempt_spans: bool
+    router_metadata: bool
+    key_budget: bool
+    key_budget_interval: float
     destinations: Iterable[str] | str
     tracer_provider: TracerProvider | None
     meter_provider: MeterProvider | None
@@ -73,6 +85,16 @@ def _integer(setting: str, value: object) -> int:
         number = -1
     if number < 0:
         raise ConfigurationError(setting, value, allowed="a whole number, 0 or more", fix=f"for example {setting}=100")
+    return number
+
+
+def _positive(setting: str, value: object) -> float:
+    try:
+        number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else 0.0
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise ConfigurationError(setting, value, allowed="a number above 0", fix=f"for example {setting}=10")
     return number
 
 
@@ -185,6 +207,18 @@ class Config:
     emit_event: bool = _setting(_boolean, False, "an event per call, without content")  # noqa: FBT003
     chunk_metric: bool = _setting(_boolean, False, "histogram of the time between output chunks")  # noqa: FBT003
     cost_histogram: bool = _setting(_boolean, False, "histogram of the cost per call")  # noqa: FBT003
+    enrichment: str = _setting(
+        _one_of(*ENRICHMENT_MODES), "always", "ask OpenRouter for its record of a call: always, missing (cost), never"
+    )
+    enrichment_deadline: float = _setting(_positive, 10.0, "seconds that a span is kept open for the record")
+    enrichment_limit: int = _setting(_integer, 1000, "calls that may wait for their record at once")
+    enrichment_concurrency: int = _setting(_integer, 8, "look-ups at the same time")
+    enrichment_rate: float = _setting(_positive, 50.0, "look-ups per second")
+    enrichment_content: bool = _setting(_boolean, False, "stored content of aborted streams, where content is captured")  # noqa: FBT003
+    attempt_spans: bool = _setting(_boolean, False, "provider attempts as child spans instead of span events")  # noqa: FBT003
+    router_metadata: bool = _setting(_boolean, False, "ask for routing detail: adds a header to inference calls")  # noqa: FBT003
+    key_budget: bool = _setting(_boolean, False, "gauges of what the API keys in use have spent and may spend")  # noqa: FBT003
+    key_budget_interval: float = _setting(_positive, 60.0, "seconds between two looks at the key budgets")
     destinations: tuple[str, ...] = _setting(_destinations, (), "exporters that receive every generation")
     tracer_provider: Any = _setting(_any, None, "instead of the global one", env=False)
     meter_provider: Any = _setting(_any, None, "instead of the global one", env=False)

@@ -1,4 +1,4 @@
-"""Destinations that speak OTLP over HTTP: a generation as spans, in protobuf or JSON. A profile says what they carry."""
+"""Destinations that speak OTLP over HTTP: a generation as spans, protobuf or JSON. A profile says what they carry."""
 
 from __future__ import annotations
 
