@@ -48,20 +48,24 @@ def uninstrument() -> None:
     _runtime.uninstrument()
 
 
-def on_generation(callback: Callable[[Generation], None]) -> Callable[[], None]:
+def on_generation(callback: Callable[[Generation], None], *, updates: bool = False) -> Callable[[], None]:
     """Hand every finished call to a function, on a background thread, never on the request path.
+
+    A call is handed over once, when OpenRouter's own record of it is in, or is waited for no longer.
 
     Args:
         callback: takes an `orobserve.Generation`. What it raises is logged once and otherwise ignored.
+        updates: also hand over a call again when its record came after that; `generation.enrichment.is_late` is then
+            True, and the record takes the place of the one with the same `span_id`.
 
     Returns:
         A function that removes the callback.
     """
-    return _runtime.on_generation(callback)
+    return _runtime.on_generation(callback, updates=updates)
 
 
 def flush(timeout: float = _runtime.FLUSH_BUDGET) -> bool:
-    """Hand out and export everything that is finished.
+    """Hand out and export everything that is finished. Spans that wait for OpenRouter's record end without it.
 
     Args:
         timeout: seconds.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import os
+import signal
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,8 @@ from orobserve._worker import Worker
 from orobserve.capture import _patches, client
 from orobserve.capture._tap import end_open_streams
 from orobserve.capture.observer import Observer
-from orobserve.telemetry import console, names, providers
+from orobserve.enrichment import Enricher, Source
+from orobserve.telemetry import console, names, providers, release
 from orobserve.telemetry.events import Events
 from orobserve.telemetry.jobs import Jobs
 from orobserve.telemetry.metrics import Metrics
@@ -29,12 +32,15 @@ if TYPE_CHECKING:
 
     from orobserve.config import Config
     from orobserve.generation import Generation
+    from orobserve.telemetry.waiting import Waiting
+    from orobserve.wire.exchange import Exchange
 
 FLUSH_BUDGET = 10.0  # seconds
 EXIT_BUDGET = 2.0
 
 _lock = threading.RLock()
 _worker = Worker()
+_enricher = Enricher()
 _state: dict[str, Any] = {}
 
 
@@ -63,7 +69,10 @@ def _observer(settings: Config) -> Observer:
         events=Events(settings),
         jobs=Jobs(),
         listen=outlets.listen,
+        enrich=outlets.enrich,
     )
+    _enricher.configure(settings)
+    _end_on_sigterm()
     observer = Observer(settings, recorder)
     _state["observer"], _state["settings"] = observer, settings
     _set_console(settings)
@@ -82,9 +91,9 @@ class _Outlets:
         self._exports_metrics = (
             settings.meter_provider is None and not providers.has_meter_provider() and providers.endpoint_for("METRICS")
         )
-        for signal, wanted in (("TRACES", self._exports_spans), ("METRICS", self._exports_metrics)):
+        for kind, wanted in (("TRACES", self._exports_spans), ("METRICS", self._exports_metrics)):
             if wanted:
-                providers.exporter_for(signal)  # imported at set-up rather than in the first call
+                providers.exporter_for(kind)  # imported at set-up rather than in the first call
 
     def tracer(self) -> Tracer:
         """Return our tracer."""
@@ -93,6 +102,7 @@ class _Outlets:
                 providers.set_tracer_provider()
             provider = self._settings.tracer_provider or trace.get_tracer_provider()
             self._tracer = provider.get_tracer(names.SCOPE, __version__, schema_url=names.SCHEMA_URL)
+            release.add_to(provider, _enricher.release)
             atexit.unregister(_at_exit)
             atexit.register(_at_exit)  # after the provider has registered its own, so that ours runs before
         return self._tracer
@@ -104,8 +114,17 @@ class _Outlets:
                 providers.set_meter_provider()
             if self._settings.meter_provider is not None or providers.has_meter_provider():
                 provider = self._settings.meter_provider or metrics.get_meter_provider()
-                self._metrics = Metrics(provider, self._settings)
+                self._metrics = Metrics(provider, self._settings, lambda: _enricher.held)
         return self._metrics
+
+    def enrich(self, generation: Generation, exchange: Exchange, waiting: Waiting) -> str | None:
+        """Have a call wait for its record; see `Enricher.ask`."""
+        mode = exchange.ambient.enrichment or self._settings.enrichment
+        if mode == "never":
+            return ""
+        _end_with_workers()
+        source = Source(exchange.route.api, exchange.api_key)
+        return _enricher.ask(generation, source, waiting, self._settings, mode)
 
     def listen(self) -> Callable[[Generation], None] | None:
         """Return who gets the finished records, if anybody does."""
@@ -141,7 +160,37 @@ def _is_left_to_us(settings: Config) -> bool:
 
 def _at_exit() -> None:
     end_open_streams()
+    _enricher.release(EXIT_BUDGET)
     _worker.flush(EXIT_BUDGET)
+
+
+def _end_with_workers() -> None:
+    """Flush when a worker process of multiprocessing or billiard (celery) ends: those skip `atexit`."""
+    for name in ("multiprocessing.util", "billiard.util"):
+        util = sys.modules.get(name)
+        if util is not None and _state.get(name) != os.getpid():
+            _state[name] = os.getpid()  # what the parent has registered is forgotten in the child
+            util.Finalize(None, _at_worker_end, exitpriority=100)
+
+
+def _at_worker_end() -> None:
+    end_open_streams()
+    flush(EXIT_BUDGET)
+
+
+def _end_on_sigterm() -> None:
+    """Flush at SIGTERM where nobody handles it, which would end the process at once."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _on_sigterm)
+
+
+def _on_sigterm(number: int, _frame: object) -> None:
+    # On a thread of its own: the main thread may hold any lock just now.
+    flushing = threading.Thread(target=_at_worker_end, daemon=True)
+    flushing.start()
+    flushing.join(EXIT_BUDGET)
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def uninstrument() -> None:
@@ -152,6 +201,9 @@ def uninstrument() -> None:
         observer = _state.pop("observer", None)
         if observer is not None:
             observer.stop()
+        _enricher.release(FLUSH_BUDGET)
+        if signal.getsignal(signal.SIGTERM) is _on_sigterm and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _state.pop("hinted", None)
         shown = _state.pop("console", None)
         if shown is not None:
@@ -159,15 +211,16 @@ def uninstrument() -> None:
             _worker.remove(shown)
 
 
-def on_generation(callback: Callable[[Generation], None]) -> Callable[[], None]:
+def on_generation(callback: Callable[[Generation], None], *, updates: bool) -> Callable[[], None]:
     """Hand every finished record to a function, on a background thread; returns what undoes it."""
-    _worker.add(callback)
+    _worker.add(callback, updates=updates)
     return lambda: _worker.remove(callback)
 
 
 def flush(timeout: float = FLUSH_BUDGET) -> bool:
     """Hand out and export everything that is finished; returns False if it took longer than `timeout` seconds."""
-    done = _worker.flush(timeout)
+    done = _enricher.release(timeout)
+    done = _worker.flush(timeout) and done
     settings: Config | None = _state.get("settings")
     given = [settings.tracer_provider, settings.meter_provider] if settings is not None else []
     for provider in (*given, trace.get_tracer_provider(), metrics.get_meter_provider(), get_logger_provider()):

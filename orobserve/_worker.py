@@ -27,6 +27,7 @@ class Worker:
     def __init__(self, *, capacity: int = _CAPACITY) -> None:
         self._capacity = capacity
         self._callbacks: list[Callable[[Generation], None]] = []
+        self._updated: list[Callable[[Generation], None]] = []  # those that want late records too
         self._reset()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._reset)
@@ -41,14 +42,17 @@ class Worker:
         """Whether anybody listens."""
         return bool(self._callbacks)
 
-    def add(self, callback: Callable[[Generation], None]) -> None:
-        """Add a callback."""
+    def add(self, callback: Callable[[Generation], None], *, updates: bool = False) -> None:
+        """Add a callback; with `updates` it also gets what is learnt of a call after it was handed out."""
         self._callbacks.append(callback)
+        if updates:
+            self._updated.append(callback)
 
     def remove(self, callback: Callable[[Generation], None]) -> None:
         """Remove a callback; one that is not there is not missed."""
-        if callback in self._callbacks:
-            self._callbacks.remove(callback)
+        for callbacks in (self._callbacks, self._updated):
+            if callback in callbacks:
+                callbacks.remove(callback)
 
     def submit(self, generation: Generation) -> bool:
         """Queue a record; returns False if it was dropped."""
@@ -70,7 +74,8 @@ class Worker:
         records = self._queue
         while True:
             generation = records.get()
-            for callback in list(self._callbacks):
+            is_late = generation.enrichment is not None and generation.enrichment.is_late
+            for callback in list(self._updated if is_late else self._callbacks):
                 with guard:
                     callback(generation)
             records.task_done()

@@ -7,7 +7,8 @@ from contextvars import ContextVar, Token
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from orobserve.wire.exchange import Ambient
+from orobserve.errors import ConfigurationError
+from orobserve.wire.exchange import ENRICHMENT_MODES, Ambient
 from orobserve.wire.values import whole
 
 if TYPE_CHECKING:
@@ -37,9 +38,13 @@ class context(ContextDecorator):  # noqa: N801 - used as `with orobserve.context
         generation_name: name of the call's own span.
         metadata: custom values, as `trace.metadata.<key>` on spans.
         tags: words that group calls, as `trace.metadata.tags`.
+        enrichment: whether to ask OpenRouter for its record of these calls: `always`, `missing` or `never`.
+
+    Raises:
+        ConfigurationError: `enrichment` is none of these.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one thing to say, and all have names
         self,
         *,
         user: str | None = None,
@@ -49,13 +54,18 @@ class context(ContextDecorator):  # noqa: N801 - used as `with orobserve.context
         generation_name: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         tags: list[str] | tuple[str, ...] | None = None,
+        enrichment: str | None = None,
     ) -> None:
+        if enrichment is not None and enrichment not in ENRICHMENT_MODES:
+            allowed = ", ".join(map(repr, ENRICHMENT_MODES))
+            raise ConfigurationError("enrichment", enrichment, allowed=allowed, fix="use one of them")
         given = {
             "user": user,
             "session_id": session_id,
             "trace_name": trace_name,
             "span_name": span_name,
             "generation_name": generation_name,
+            "enrichment": enrichment,
         }
         self._changes = {name: whole(str(value)) for name, value in given.items() if value is not None}
         self._tags: dict[str, Any] = dict(metadata or {})

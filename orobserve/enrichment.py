@@ -1,1 +1,346 @@
-"""When to ask OpenRouter for its own record of a call."""
+"""When to ask OpenRouter for its own record of a call, and what to do until it is there. It knows nothing of spans.
+
+The record is written after the call: a first look finds it about one second later, after an aborted stream it may take
+minutes. So a call waits here, its span held open, until the record arrives or the deadline passes; the look-ups go on
+behind it. All of it happens on threads of its own, bounded in number, rate and memory, and none exists before the
+first call.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import os
+import random
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field, replace
+from itertools import count
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Protocol
+
+from orobserve._guard import guard
+from orobserve.generation import Enrichment, Outcome
+from orobserve.lookup import Answer, Client, Source
+from orobserve.wire.record import is_short_of_figures, merge, merge_content
+
+if TYPE_CHECKING:
+    from orobserve.config import Config
+    from orobserve.generation import Generation
+
+# Seconds after a call's end at which its record is looked for; one of them falls just before the usual deadline.
+SCHEDULE = (1.0, 2.0, 4.0, 6.5, 9.5, 15.0, 25.0, 40.0, 60.0)
+# After an aborted stream the provider may still be generating, and OpenRouter billing, for minutes.
+LONG_SCHEDULE = (1.0, 2.0, 4.0, 6.5, 9.5, 15.0, 30.0, 60.0, 120.0, 240.0, 420.0, 600.0)
+_JITTER = 0.1  # of the time between two look-ups
+_REFUSAL = 300.0  # seconds for which a key that was refused is not used again
+_UNFINISHED = {Outcome.CANCELLED, Outcome.ABANDONED, Outcome.TRUNCATED}
+
+_log = logging.getLogger("orobserve")
+
+
+class Clock:
+    """The time that look-ups go by."""
+
+    def now(self) -> float:
+        """Return seconds that only ever grow."""
+        return time.monotonic()
+
+    def wait(self, condition: threading.Condition, timeout: float | None) -> None:
+        """Wait until the condition is notified, or for a time in seconds."""
+        condition.wait(timeout)
+
+
+class Call(Protocol):
+    """A call that waits for its record."""
+
+    def end(self, generation: Generation) -> None:
+        """End the call's span; called once, with what is known then."""
+
+    def update(self, generation: Generation) -> None:
+        """Take the record that came after the span had ended."""
+
+    def settle(self, status: str, seconds: float) -> None:
+        """Take note of what came of the look-up, and how long after the call's end."""
+
+
+@dataclass(slots=True, eq=False)
+class _Lookup:
+    generation: Generation
+    source: Source
+    call: Call
+    ended_at: float
+    deadline: float
+    schedule: tuple[float, ...]
+    wants_content: bool
+    attempts: int = 0
+    is_held: bool = True
+
+
+@dataclass(slots=True)
+class _Books:
+    """What is waiting; replaced as a whole in a forked child, where none of it is ours to end."""
+
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    waiting: set[_Lookup] = field(default_factory=set)
+    due: list[tuple[float, int, _Lookup]] = field(default_factory=list)  # a heap
+    deadlines: deque[_Lookup] = field(default_factory=deque)
+    asked: SimpleQueue[_Lookup] = field(default_factory=SimpleQueue)
+    scheduler: threading.Thread | None = None
+    threads: int = 0
+    in_flight: int = 0
+    ending: int = 0
+    next_slot: float = 0.0
+    paused: dict[str, float] = field(default_factory=dict)  # until when a server wants to be left alone
+    refused: dict[tuple[str, str | None], float] = field(default_factory=dict)
+
+
+class Enricher:
+    """Looks up the records of calls. One per process; thread-safe."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        """Start nothing."""
+        self._clock = clock or Clock()
+        self._serial = count()
+        self._concurrency, self._interval, self._limit = 8, 0.02, 1000
+        self._books, self._client = _Books(), Client()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self) -> None:
+        self._books = _Books()
+        self._inherited, self._client = self._client, Client()  # a parent's sockets are not ours to close
+
+    def configure(self, config: Config) -> None:
+        """Take the bounds of the settings, and forget which keys were refused."""
+        self._concurrency = max(1, config.enrichment_concurrency)
+        self._interval = 1 / config.enrichment_rate
+        self._limit = config.enrichment_limit
+        self._books.refused.clear()
+
+    @property
+    def held(self) -> int:
+        """How many calls have an open span that waits for its record."""
+        return sum(lookup.is_held for lookup in list(self._books.waiting))
+
+    def ask(self, generation: Generation, source: Source, call: Call, config: Config, mode: str) -> str | None:
+        """Look for the record of a call that has just ended.
+
+        Args:
+            generation: what the response has said.
+            source: whom to ask, and by which key.
+            call: is told what comes of it.
+            config: the settings.
+            mode: `always`, `missing` or `never`, for this call.
+
+        Returns:
+            None if the call waits; else the `Enrichment.status` with which it must be ended now, empty for `never`.
+        """
+        if not _wants_lookup(generation, mode):
+            return "" if mode == "never" else "not_needed"
+        books, now = self._books, self._clock.now()
+        # Half of the places are kept for calls whose cost nobody knows yet.
+        room = self._limit if is_short_of_figures(generation) else (self._limit + 1) // 2
+        lookup = _Lookup(
+            generation=generation,
+            source=source,
+            call=call,
+            ended_at=now,
+            deadline=now + config.enrichment_deadline,
+            schedule=LONG_SCHEDULE if generation.outcome in _UNFINISHED else SCHEDULE,
+            wants_content=config.enrichment_content and config.wants_content and generation.outcome in _UNFINISHED,
+        )
+        with books.changed:
+            if self._is_refused(lookup, now):
+                return "unauthorized"
+            if len(books.waiting) >= room:
+                return "dropped"
+            books.waiting.add(lookup)
+            books.deadlines.append(lookup)
+            self._plan(books, lookup, now)
+            if books.scheduler is None:
+                books.scheduler = threading.Thread(
+                    target=self._schedule, args=(books,), name="orobserve-enrichment", daemon=True
+                )
+                books.scheduler.start()
+            elif books.due[0][2] is lookup or len(books.deadlines) == 1:
+                books.changed.notify_all()
+        return None
+
+    def _is_refused(self, lookup: _Lookup, now: float) -> bool:
+        return self._books.refused.get(_account(lookup), 0.0) > now
+
+    def _plan(self, books: _Books, lookup: _Lookup, now: float, at_least: float = 0.0) -> bool:
+        """Plan the next look-up; returns False if there is none."""
+        if lookup.attempts >= len(lookup.schedule):
+            return False
+        planned = lookup.schedule[lookup.attempts]
+        previous = lookup.schedule[lookup.attempts - 1] if lookup.attempts else 0.0
+        planned -= random.random() * _JITTER * (planned - previous)  # noqa: S311 - only spreads the load
+        due = max(lookup.ended_at + planned, now + at_least)
+        if due > lookup.ended_at + lookup.schedule[-1] + 1:
+            return False
+        heapq.heappush(books.due, (due, next(self._serial), lookup))
+        return True
+
+    def _schedule(self, books: _Books) -> None:
+        while True:
+            late: list[_Lookup] = []
+            with books.changed:
+                now = self._clock.now()
+                while books.deadlines and (books.deadlines[0].deadline <= now or not books.deadlines[0].is_held):
+                    late.append(books.deadlines.popleft())
+                pause = self._hand_out(books, now)
+                if not late:
+                    if books.deadlines:
+                        left = books.deadlines[0].deadline - now
+                        pause = left if pause is None else min(left, pause)
+                    self._clock.wait(books.changed, pause)
+            for lookup in late:
+                self._end(books, lookup, self._enriched(lookup, "timeout"))
+
+    def _hand_out(self, books: _Books, now: float) -> float | None:
+        """Hand due look-ups to the threads, within the bounds; returns the seconds until there is more to do."""
+        while books.due and books.in_flight < self._concurrency:
+            due, serial, lookup = books.due[0]
+            paused = books.paused.get(lookup.source.api, 0.0)
+            if due <= now < paused:
+                heapq.heapreplace(books.due, (paused, serial, lookup))
+                continue
+            start = max(due, books.next_slot)
+            if start > now:
+                return start - now
+            heapq.heappop(books.due)
+            books.next_slot = max(books.next_slot, now - self._interval) + self._interval
+            books.in_flight += 1
+            if books.in_flight > books.threads:
+                books.threads += 1
+                threading.Thread(
+                    target=self._work, args=(books,), name=f"orobserve-lookup-{books.threads}", daemon=True
+                ).start()
+            books.asked.put(lookup)
+        return None
+
+    def _work(self, books: _Books) -> None:
+        while True:
+            lookup = books.asked.get()
+            with guard:
+                self._look_up(books, lookup)
+            with books.changed:
+                books.in_flight -= 1
+                books.changed.notify_all()
+
+    def _look_up(self, books: _Books, lookup: _Lookup) -> None:
+        lookup.attempts += 1
+        answer, merged = Answer(status="error"), None
+        with guard:
+            answer = self._client.generation(lookup.source, lookup.generation.id or "")
+            if answer.record is not None:
+                record, answer = answer.record, Answer(status="error", is_final=True)  # should it not be readable
+                merged = merge(lookup.generation, record)
+                if lookup.wants_content:
+                    stored = self._client.content(lookup.source, lookup.generation.id or "")
+                    merged = merge_content(merged, stored) if stored else merged
+        if merged is not None:
+            self._finish(books, lookup, merged)
+        else:
+            self._continue(books, lookup, answer)
+
+    def _continue(self, books: _Books, lookup: _Lookup, answer: Answer) -> None:
+        """Plan another look-up, or give up."""
+        with books.changed:
+            now = self._clock.now()
+            if answer.retry_after:
+                books.paused[lookup.source.api] = now + answer.retry_after
+            if answer.is_final:
+                if answer.status == "unauthorized":
+                    self._refuse(books, lookup, now)
+            elif self._plan(books, lookup, now, answer.retry_after or 0.0):
+                return
+        self._settle(books, lookup, answer.status)
+        self._end(books, lookup, self._enriched(lookup, answer.status))
+
+    def _refuse(self, books: _Books, lookup: _Lookup, now: float) -> None:
+        if not self._is_refused(lookup, now):
+            _log.warning(
+                "%s does not let the API key with the SHA-256 %s... read the records of its calls. For five minutes "
+                "they are reported as their responses described them; enrichment='never' turns the look-ups off.",
+                lookup.source.api,
+                (lookup.generation.request.api_key_hash or "unknown")[:12],
+            )
+        books.refused[_account(lookup)] = now + _REFUSAL
+
+    def _finish(self, books: _Books, lookup: _Lookup, merged: Generation) -> None:
+        enriched = replace(
+            merged,
+            enrichment=replace(
+                merged.enrichment or Enrichment(status="complete"),
+                attempts=lookup.attempts,
+                delay_ms=self._delay(lookup) * 1000,
+            ),
+        )
+        self._settle(books, lookup, "complete")
+        if not self._end(books, lookup, enriched):
+            late = replace(enriched, enrichment=replace(enriched.enrichment or Enrichment(status=""), is_late=True))
+            with guard:
+                lookup.call.update(late)
+
+    def _settle(self, books: _Books, lookup: _Lookup, status: str) -> None:
+        with books.changed:
+            books.waiting.discard(lookup)
+        with guard:
+            lookup.call.settle(status, self._delay(lookup))
+
+    def _end(self, books: _Books, lookup: _Lookup, generation: Generation) -> bool:
+        """End a call's span, unless that was done; returns whether it was done now."""
+        with books.changed:
+            if not lookup.is_held:
+                return False
+            lookup.is_held = False
+            books.ending += 1
+        try:
+            with guard:
+                lookup.call.end(generation)
+        finally:
+            with books.changed:
+                books.ending -= 1
+                books.changed.notify_all()
+        return True
+
+    def _enriched(self, lookup: _Lookup, status: str) -> Generation:
+        enrichment = Enrichment(status=status, attempts=lookup.attempts, delay_ms=self._delay(lookup) * 1000)
+        return replace(lookup.generation, enrichment=enrichment)
+
+    def _delay(self, lookup: _Lookup) -> float:
+        return self._clock.now() - lookup.ended_at
+
+    def release(self, timeout: float) -> bool:
+        """End every held span now, without its record; returns False if that took longer than `timeout` seconds.
+
+        The look-ups go on: what they find is late, but not lost, as long as the process lives.
+        """
+        books, until = self._books, time.monotonic() + timeout
+        for lookup in list(books.waiting):
+            self._end(books, lookup, self._enriched(lookup, "pending"))
+        with books.changed:
+            return books.changed.wait_for(lambda: not books.ending, max(0.0, until - time.monotonic()))
+
+
+def _account(lookup: _Lookup) -> tuple[str, str | None]:
+    return lookup.source.api, lookup.generation.request.api_key_hash
+
+
+def _wants_lookup(generation: Generation, mode: str) -> bool:
+    """Tell whether a call's record is to be looked for: by the mode, and whether there can be one.
+
+    A job that has only been started has no record yet, and none of a batch has one id.
+    """
+    if mode == "never" or not generation.id or not generation.id.startswith("gen-"):
+        return False
+    if generation.job is not None and not generation.job.finished:
+        return False
+    return mode == "always" or is_short_of_figures(generation)
+
+
+__all__ = ["Call", "Clock", "Enricher", "Source", "merge"]

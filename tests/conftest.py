@@ -48,6 +48,9 @@ def _fresh(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     for name in list(os.environ):
         if name.startswith(("OTEL_", "OROBSERVE_", "OPENROUTER_")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv(
+        "OROBSERVE_ENRICHMENT", "never"
+    )  # tests of look-ups ask for them; the others' calls have no record
     _guard.reset()
     yield
     orobserve.uninstrument()

@@ -27,6 +27,9 @@ def begin(observer: Observer, request: Any) -> Flight | None:  # noqa: ANN401 - 
     route = observer.route(request.method, host, url.port, url.path, tls=url.scheme == "https")
     if route is None:
         return None
+    if not route.endpoint.poll:
+        for name, value in observer.adds.items():
+            request.headers.setdefault(name, value)
     return Flight(*observer.begin(route, headers_of(request.headers.raw), _body(request), url.query))
 
 

@@ -71,15 +71,17 @@ class Observer:
 
     Attributes:
         knows: tells whether a call to a host (lower case) may be one of ours; all that other calls pay for.
+        adds: headers that the settings ask us to add to inference calls.
     """
 
-    __slots__ = ("_clock", "_config", "_hosts", "_recorder", "knows")
+    __slots__ = ("_clock", "_config", "_hosts", "_recorder", "adds", "knows")
 
     def __init__(self, config: Config, recorder: Recorder, clock: Callable[[], int] = time.time_ns) -> None:
         self._config = config
         self._recorder = recorder
         self._hosts = Hosts(config.hosts)
         self._clock = clock
+        self.adds = {"X-OpenRouter-Metadata": "enabled"} if config.router_metadata else {}
         self.knows: Callable[[str], bool] = self._hosts.know
 
     @property

@@ -28,7 +28,7 @@ _OUTCOMES = {
     Outcome.FAILED: "error",
 }
 _SUBSETS = names.FIELDS["subsets"]
-_PARTS = ("usage", "cost", "routing", "cache", "error", "stream")
+_PARTS = ("usage", "cost", "routing", "cache", "error", "stream", "enrichment", "stats")
 
 
 def _put(attributes: Attributes, part: str, record: object) -> None:

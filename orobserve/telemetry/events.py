@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -11,7 +12,7 @@ from opentelemetry.trace import NonRecordingSpan
 from orobserve.telemetry import attributes, content, names
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span
+    from opentelemetry.trace import SpanContext
 
     from orobserve.config import Config
     from orobserve.generation import Content, Generation
@@ -24,19 +25,26 @@ class Events:
         self._config = config
         self._wanted = config.emit_event or config.content_on_event
 
-    def emit(self, generation: Generation, said: Content | None, span: Span) -> None:
+    def emit(self, generation: Generation, said: Content | None, span: SpanContext) -> None:
         """Emit the event of a call, with its content if events are to carry it."""
-        if not self._wanted:
-            return
-        facts: dict[str, Any] = {**attributes.encode(generation, self._config)}
-        if said is not None and self._config.content_on_event:
-            facts.update(content.encode(said, self._config))
-        get_logger(names.SCOPE, schema_url=names.SCHEMA_URL).emit(
-            LogRecord(
-                timestamp=generation.timing.ended_at,
-                context=trace.set_span_in_context(NonRecordingSpan(span.get_span_context())),
-                severity_number=SeverityNumber.INFO,
-                event_name=names.EVENT_DETAILS,
-                attributes=facts,
-            )
+        if self._wanted:
+            facts: dict[str, Any] = {**attributes.encode(generation, self._config)}
+            if said is not None and self._config.content_on_event:
+                facts.update(content.encode(said, self._config))
+            _log(names.EVENT_DETAILS, generation.timing.ended_at, facts, span)
+
+    def emit_late(self, generation: Generation, span: SpanContext) -> None:
+        """Emit what was learnt of a call after its span had ended."""
+        _log(names.LATE_EVENT, time.time_ns(), {**attributes.encode(generation, self._config)}, span)
+
+
+def _log(name: str, timestamp: int, facts: dict[str, Any], span: SpanContext) -> None:
+    get_logger(names.SCOPE, schema_url=names.SCHEMA_URL).emit(
+        LogRecord(
+            timestamp=timestamp,
+            context=trace.set_span_in_context(NonRecordingSpan(span)),
+            severity_number=SeverityNumber.INFO,
+            event_name=name,
+            attributes=facts,
         )
+    )

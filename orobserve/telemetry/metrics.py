@@ -5,10 +5,14 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from opentelemetry.metrics import Observation
+
 from orobserve._version import __version__
 from orobserve.telemetry import names
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.metrics import Meter, MeterProvider
     from opentelemetry.util.types import AttributeValue
 
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 OTHER = "_other"
 DURATION_BUCKETS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92]
 TOKEN_BUCKETS = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864]
+LOOKUP_BUCKETS = [0.5, 1, 1.5, 2, 3, 4, 5, 7, 10, 15, 30, 60, 120, 300, 600]
 COST_BUCKETS = [1e-6, 1e-5, 1e-4, 5e-4, 1e-3, 5e-3, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
 _KINDS = {
     "cache_read_input_tokens": "cache_read",
@@ -54,7 +59,14 @@ class Cap:
 class Metrics:
     """The instruments."""
 
-    def __init__(self, provider: MeterProvider, config: Config) -> None:
+    def __init__(self, provider: MeterProvider, config: Config, held: Callable[[], int] = lambda: 0) -> None:
+        """Make them.
+
+        Args:
+            provider: where they are recorded.
+            config: the settings.
+            held: tells how many spans wait for their record.
+        """
         meter = provider.get_meter(names.SCOPE, __version__, schema_url=names.SCHEMA_URL)
         self._config = config
         self._cap = Cap(config.model_limit)
@@ -79,6 +91,22 @@ class Metrics:
         self._fallbacks = meter.create_counter("openrouter.client.fallbacks", "{attempt}", "Attempts that failed")
         self._tools = meter.create_counter("openrouter.client.server_tool.calls", "{call}", "Server tool calls")
         self._dropped = meter.create_counter("orobserve.dropped", "{item}", "What orobserve itself has lost")
+        self._savings = meter.create_up_down_counter(
+            "openrouter.client.prompt_cache.savings", "USD", "What the providers' prompt caches saved, less surcharges"
+        )
+        self._lookups = meter.create_counter("orobserve.enrichment.lookups", "{lookup}", "Records looked for")
+        self._lookup_duration = meter.create_histogram(
+            "orobserve.enrichment.duration",
+            "s",
+            "Time from the end of a call to its record, or to giving up",
+            explicit_bucket_boundaries_advisory=LOOKUP_BUCKETS,
+        )
+        meter.create_observable_gauge(
+            "orobserve.enrichment.pending",
+            [lambda _options: [Observation(held())]],
+            "{span}",
+            "Spans that wait for their record",
+        )
         self._active = meter.create_up_down_counter(
             "openrouter.client.active_requests", "{request}", "Calls in flight, streams included"
         )
@@ -91,14 +119,23 @@ class Metrics:
         """Note a call in flight."""
         self._active.add(1, {names.OPERATION_NAME: operation, names.PROVIDER_NAME: names.PROVIDER})
 
+    def end(self, operation: str) -> None:
+        """Note that a call is no longer in flight."""
+        self._active.add(-1, {names.OPERATION_NAME: operation, names.PROVIDER_NAME: names.PROVIDER})
+
+    def settle(self, status: str, seconds: float) -> None:
+        """Note what came of looking for a record, and how long after the end of its call."""
+        labels = {names.ENRICHMENT_OUTCOME: status}
+        self._lookups.add(1, labels)
+        self._lookup_duration.record(seconds, labels)
+
     def record(self, generation: Generation, *, standard: bool = True) -> None:
-        """Record a finished call.
+        """Record a finished call, once, with what is known when its span ends.
 
         Args:
             generation: the call.
             standard: also the `gen_ai.*` metrics, which another instrumentation may have recorded already.
         """
-        self._active.add(-1, {names.OPERATION_NAME: generation.operation, names.PROVIDER_NAME: names.PROVIDER})
         labels = self._labels(generation)
         if standard:
             for family in self._families:
@@ -110,11 +147,31 @@ class Metrics:
             self._record_usage(generation.usage, labels)
         if generation.cache is not None and generation.cache.status:
             self._cache.add(1, {**labels, names.RESPONSE_CACHE_STATUS: generation.cache.status})
-        if generation.routing is not None:
-            for attempt in generation.routing.attempts[:-1]:
-                provider = self._cap_provider(attempt.provider or "unknown")
-                status = attempt.status or 0
-                self._fallbacks.add(1, {**labels, names.UPSTREAM: provider, names.HTTP_STATUS: status})
+        self._record_attempts(generation, labels)
+        self._record_savings(generation, labels)
+
+    def complete(self, before: Generation, after: Generation) -> None:
+        """Record of a finished call what was not known when its span ended; nothing is recorded twice."""
+        labels = self._labels(after)
+        if before.cost is None or before.cost.total is None:
+            self._record_cost(after, labels)
+        if before.usage is None and after.usage is not None:
+            for family in self._families:
+                family.record_tokens(after.usage, labels)
+            self._record_usage(after.usage, labels)
+        if before.routing is None or not before.routing.attempts:
+            self._record_attempts(after, labels)
+        self._record_savings(after, labels)
+
+    def _record_attempts(self, generation: Generation, labels: dict[str, AttributeValue]) -> None:
+        for attempt in generation.routing.attempts[:-1] if generation.routing is not None else ():
+            provider = self._cap_provider(attempt.provider or "unknown")
+            self._fallbacks.add(1, {**labels, names.UPSTREAM: provider, names.HTTP_STATUS: attempt.status or 0})
+
+    def _record_savings(self, generation: Generation, labels: dict[str, AttributeValue]) -> None:
+        saved = generation.cost.cache_discount if generation.cost is not None else None
+        if saved:
+            self._savings.add(saved, {**labels, **self._upstream(generation)})
 
     def _labels(self, generation: Generation) -> dict[str, AttributeValue]:
         labels: dict[str, AttributeValue] = {
@@ -192,15 +249,18 @@ class _Standard:
         self, generation: Generation, labels: dict[str, AttributeValue], upstream: dict[str, AttributeValue]
     ) -> None:
         self._duration.record(generation.timing.duration, {**labels, **upstream})
-        usage, first_chunk = generation.usage, generation.timing.time_to_first_chunk
-        if usage is not None:
-            for kind, tokens in (("input", usage.input_tokens), ("output", usage.output_tokens)):
-                if tokens is not None:
-                    self._tokens.record(tokens, {**labels, names.TOKEN_TYPE: kind})
+        if generation.usage is not None:
+            self.record_tokens(generation.usage, labels)
+        first_chunk = generation.timing.time_to_first_chunk
         if first_chunk is not None:
             self._first_chunk.record(first_chunk, labels)
         for gap in generation.timing.chunk_gaps:
             self._per_chunk.record(gap, labels)
+
+    def record_tokens(self, usage: Usage, labels: dict[str, AttributeValue]) -> None:
+        for kind, tokens in (("input", usage.input_tokens), ("output", usage.output_tokens)):
+            if tokens is not None:
+                self._tokens.record(tokens, {**labels, names.TOKEN_TYPE: kind})
 
 
 class _Next:

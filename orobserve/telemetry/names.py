@@ -57,6 +57,12 @@ OUTPUT_MESSAGES = "gen_ai.output.messages"
 SYSTEM_INSTRUCTIONS = "gen_ai.system_instructions"
 TOOL_DEFINITIONS = "gen_ai.tool.definitions"
 EVENT_DETAILS = "gen_ai.client.inference.operation.details"
+LATE_EVENT = "openrouter.generation.details"  # what came after the span had ended
+ATTEMPT_EVENT = "openrouter.attempt"
+ATTEMPT_NUMBER = "openrouter.attempt.number"  # from 1
+KEY_LABEL = "openrouter.key.label"
+KEY_PERIOD = "openrouter.key.period"
+ENRICHMENT_OUTCOME = "outcome"
 ERROR_EVENT = "openrouter.error"  # on another instrumentation's span: an attempt that failed
 EXCEPTION_EVENT = "exception"
 EXCEPTION_TYPE = "exception.type"
@@ -179,6 +185,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "total": COST_TOTAL,
         "is_byok": BYOK,
         "ambiguous": "openrouter.cost.ambiguous",
+        "cache_discount": "openrouter.cost.cache_discount",
         "source": "openrouter.cost.source",
     },
     "routing": {
@@ -199,6 +206,36 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "age": "openrouter.response_cache.age",
         "ttl": "openrouter.response_cache.ttl",
         "source_id": "openrouter.response_cache.source_id",
+    },
+    "stats": {
+        "request_id": "openrouter.request.id",
+        "upstream_id": "openrouter.upstream.id",
+        "latency_ms": "openrouter.generation.latency_ms",
+        "generation_time_ms": "openrouter.generation.generation_time_ms",
+        "moderation_latency_ms": "openrouter.generation.moderation_latency_ms",
+        "normalized_input_tokens": "openrouter.usage.normalized.input_tokens",
+        "normalized_output_tokens": "openrouter.usage.normalized.output_tokens",
+        "data_region": "openrouter.data_region",
+        "workspace_id": "openrouter.workspace.id",
+        "preset_id": "openrouter.preset.id",
+        "app_id": "openrouter.app.id",
+        "web_search_results": "openrouter.web_search.results",
+        "web_search_engine": "openrouter.web_search.engine",
+    },
+    "enrichment": {
+        "status": "openrouter.enrichment.status",
+        "attempts": "openrouter.enrichment.attempts",
+        "delay_ms": "openrouter.enrichment.delay_ms",
+        "mismatch": "openrouter.enrichment.mismatch",
+    },
+    # One provider that was tried: on an event of the generation's span, or a span of its own below it.
+    "attempt": {
+        "provider": UPSTREAM,
+        "model": "openrouter.attempt.model",
+        "status": HTTP_STATUS,
+        "latency_ms": "openrouter.attempt.latency_ms",
+        "is_byok": BYOK,
+        "service_tier": "openrouter.attempt.service_tier",
     },
     "error": {
         "type": ERROR_TYPE,

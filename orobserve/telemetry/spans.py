@@ -12,7 +12,9 @@ from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from orobserve._guard import guard
-from orobserve.telemetry import attributes, content, ids, names, nested
+from orobserve.generation import Enrichment
+from orobserve.telemetry import attempts, attributes, content, ids, names, nested
+from orobserve.telemetry.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,13 +51,26 @@ class Recorder:
         events: Events,
         jobs: Jobs,
         listen: Callable[[], Callable[[Generation], None] | None],
+        enrich: Callable[[Generation, Exchange, Waiting], str | None],
     ) -> None:
+        """Take the outlets.
+
+        Args:
+            config: the settings.
+            tracer: returns where spans are started.
+            metrics: returns where calls are counted, if anywhere.
+            events: emits log events.
+            jobs: remembers videos and batches.
+            listen: returns who gets the finished records, if anybody does.
+            enrich: has a call wait for OpenRouter's record of it, or returns the status with which it ends now.
+        """
         self._config = config
         self._tracer = tracer
         self._metrics = metrics
         self._events = events
         self._jobs = jobs
         self._listen = listen
+        self._enrich = enrich
         self._named: dict[tuple[int, str], None] = {}  # parent spans that were sent, oldest first
 
     def begin(self, exchange: Exchange) -> Context:
@@ -76,10 +91,10 @@ class Recorder:
         else:
             if foreign is None:
                 span, started = self._start(exchange, context)
-                finish = partial(self._finish, span, started, metrics)
+                finish = partial(self._finish, exchange, span, started, None, metrics)
             else:
                 span, started = _aloud(context, self._start, exchange, context)
-                finish = partial(self._finish_aloud, context, span, started, metrics)
+                finish = partial(self._finish, exchange, span, started, context, metrics)
             context = trace.set_span_in_context(span, context)
         exchange.on_end(lambda generation: finish(generation) if born == _forks[0] else None)
         if metrics is not None:  # at last: a call that could not begin is not in flight
@@ -137,18 +152,57 @@ class Recorder:
             context = trace.set_span_in_context(span, context)
         return context
 
-    def _finish_aloud(
-        self, beneath: Context, span: Span, started: Attributes, metrics: Metrics | None, generation: Generation
+    def _finish(
+        self,
+        exchange: Exchange,
+        span: Span,
+        started: Attributes,
+        beneath: Context | None,
+        metrics: Metrics | None,
+        generation: Generation,
     ) -> None:
-        _aloud(beneath, self._finish, span, started, metrics, generation)
+        """End the call of a span of ours; `beneath` is the context of a foreign span that has asked for silence."""
+        close = partial(self._close, span, started)
+        self._end(exchange, generation, span, metrics, close if beneath is None else partial(_aloud, beneath, close))
 
-    def _finish(self, span: Span, started: Attributes, metrics: Metrics | None, generation: Generation) -> None:
+    def _end(
+        self,
+        exchange: Exchange,
+        generation: Generation,
+        span: Span,
+        metrics: Metrics | None,
+        close: Callable[[Generation], None],
+        *,
+        standard: bool = True,
+    ) -> None:
+        """End a call when its record is there: now, where none is to come."""
         generation = self._identified(generation, span)
+        waiting = Waiting(
+            span=span.get_span_context(),
+            close=close,
+            metrics=metrics,
+            standard=standard,
+            events=self._events,
+            listen=self._listen,
+        )
+        status: str | None = ""
+        if metrics is not None:
+            metrics.end(generation.operation)
+        with guard:
+            status = self._enrich(generation, exchange, waiting)
+        if status is None:
+            return
+        if status:
+            generation = replace(generation, enrichment=Enrichment(status=status))
+        if status == "dropped" and metrics is not None:
+            metrics.drop("enrichment", "queue_full")
+        waiting.end(generation)
+
+    def _close(self, span: Span, started: Attributes, generation: Generation) -> None:
         with guard:
             self._describe(generation, span, started)
         with guard:
             span.end(generation.timing.ended_at)
-        self._publish(generation, metrics)
 
     def _describe(self, generation: Generation, span: Span, started: Attributes) -> None:
         said = content.masked(generation.content, self._config) if generation.content is not None else None
@@ -162,7 +216,15 @@ class Recorder:
                 with guard:
                     encoded.update(content.as_text(content.encode(said, self._config)))
             span.set_attributes(encoded)
-        self._events.emit(generation, said, span)
+            if generation.routing is not None and generation.routing.attempts:
+                self._add_attempts(span, generation)
+        self._events.emit(generation, said, span.get_span_context())
+
+    def _add_attempts(self, span: Span, generation: Generation) -> None:
+        if self._config.attempt_spans:
+            attempts.add_spans(span, generation, self._tracer())
+        else:
+            attempts.add_events(span, generation)
 
     def _finish_foreign(
         self, exchange: Exchange, foreign: Span, context: Context, metrics: Metrics | None, generation: Generation
@@ -170,19 +232,24 @@ class Recorder:
         if generation.cost is None or generation.cost.total is None:
             nested.release(foreign)
         if self._config.when_nested == "off":
-            self._publish(self._identified(generation, foreign), metrics, standard=False)
+            self._end(exchange, generation, foreign, metrics, _leave, standard=False)
             return
         if not foreign.is_recording():  # it has ended before the call has: what came late gets a span of its own
             span, started = _aloud(context, self._start, exchange, context)
-            self._finish_aloud(context, span, started, metrics, generation)
+            self._finish(exchange, span, started, context, metrics, generation)
             return
-        generation = self._identified(generation, foreign)
         encoded = attributes.encode(generation, self._config)
         if generation.error is not None:  # the call failed, but not yet its owner, who may try again
             error = {key: encoded.pop(key) for key in names.FIELDS["error"].values() if key in encoded}
             foreign.add_event(names.ERROR_EVENT, error, generation.timing.ended_at)
         nested.fill(foreign, encoded)
-        self._publish(generation, metrics, standard=not nested.has_own_metrics(foreign))
+        # Its owner ends it, and does not wait: what the record adds goes to an event beside it.
+        close = partial(self._add_to_foreign, foreign)
+        self._end(exchange, generation, foreign, metrics, close, standard=not nested.has_own_metrics(foreign))
+
+    def _add_to_foreign(self, foreign: Span, generation: Generation) -> None:
+        if generation.enrichment is not None and generation.enrichment.status == "complete":
+            self._events.emit_late(generation, foreign.get_span_context())
 
     def _finish_poll(self, generation: Generation, exchange: Exchange, context: Context) -> None:
         """Record a finished job, once; polls before that only count."""
@@ -196,7 +263,7 @@ class Recorder:
         exchange.asked = generation.request
         if start_context is not None and not _is_inside(context):
             context = trace.set_span_in_context(NonRecordingSpan(start_context), context)
-        self._finish(*self._start(exchange, context), metrics, generation)
+        self._finish(exchange, *self._start(exchange, context), None, metrics, generation)
 
     def _identified(self, generation: Generation, span: Span) -> Generation:
         """Give the record the ids of its span, where somebody gets the record."""
@@ -215,13 +282,9 @@ class Recorder:
             parent_span_id=trace.format_span_id(parent.span_id) if parent else None,
         )
 
-    def _publish(self, generation: Generation, metrics: Metrics | None, *, standard: bool = True) -> None:
-        if metrics is not None:
-            with guard:
-                metrics.record(generation, standard=standard)
-        listen = self._listen()
-        if listen is not None:
-            listen(generation)
+
+def _leave(_generation: Generation) -> None:
+    """Leave another instrumentation's span as it is."""
 
 
 def _set_error(span: Span, generation: Generation, error: Error) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from orobserve.wire.route import Route
     from orobserve.wire.verdict import Reason
 
+ENRICHMENT_MODES = ("always", "missing", "never")
 _NO_CONTENT_STATUS = 204
 _EMPTY = Request()
 
@@ -41,6 +42,7 @@ class Ambient:
     trace_name: str | None = None
     span_name: str | None = None
     generation_name: str | None = None
+    enrichment: str | None = None  # the mode for these calls
 
     @property
     def names_anything(self) -> bool:
@@ -127,6 +129,11 @@ class Exchange:
         self._status: int | None = None
         self._stream: EventReader | None = None
         self.feed: Callable[[bytes], None] = self._body.feed
+
+    @property
+    def api_key(self) -> str:
+        """The key the call was made with, empty if there was none; to ask about the call, and never to leave memory."""
+        return self._secrets[0]
 
     @property
     def ended(self) -> bool:

@@ -25,12 +25,13 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One call's endpoint and server."""
+    """One call's endpoint and server; `api` is the base URL under which the server answers questions about it."""
 
     endpoint: Endpoint
     host: str
     port: int
     path: str
+    api: str = ""
 
 
 _POST = {
@@ -46,6 +47,7 @@ _POST = {
     "videos": Endpoint("videos", "generate_content"),
     "batches": Endpoint("batches", "batch"),
 }
+_LENGTHS = {known.api_type: len(path.split("/")) for path, known in _POST.items()}
 _POLL = {
     "videos": Endpoint("videos", "generate_content", poll=True),
     "batches": Endpoint("batches", "batch", poll=True),
@@ -111,7 +113,16 @@ class Hosts:
         else:
             fits = path.startswith("/api/")
         found = endpoint(method, path) if fits else None
-        return Route(found, host, port, path) if found else None
+        return Route(found, host, port, path, _api(found, host, port, path, tls=tls)) if found else None
+
+
+def _api(found: Endpoint, host: str, port: int, path: str, *, tls: bool) -> str:
+    segments = [segment for segment in path.split("/") if segment]
+    base = segments[: -2 if found.poll else -_LENGTHS[found.api_type]]
+    if base[-1:] in (["alpha"], ["beta"]):  # what has left those previews is asked for in the same place as all else
+        base[-1] = "v1"
+    shown = f"[{host}]" if ":" in host else host
+    return "/".join([f"{'https' if tls else 'http'}://{shown}:{port}", *base])
 
 
 def _is_below(path: str, prefix: str) -> bool:

@@ -33,7 +33,7 @@ def run_program(
     }
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", dedent(source), *arguments],
-        env={**clean, "PYTHONPATH": str(ROOT), **(env or {})},
+        env={**clean, "PYTHONPATH": str(ROOT), "OROBSERVE_ENRICHMENT": "never", **(env or {})},
         capture_output=True,
         text=True,
         timeout=_TIMEOUT,

@@ -1,0 +1,126 @@
+"""Questions to OpenRouter about a call or a key, over one pooled client: quietly, and by the caller's own key.
+
+Keys are held in memory only while they are needed. It must not know what the answers are for.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as otel_context
+
+from orobserve._version import __version__
+from orobserve.wire.errors import retry_after
+from orobserve.wire.record import is_record_of
+from orobserve.wire.values import mapping
+
+if TYPE_CHECKING:
+    import httpx
+
+_TIMEOUT = 10.0  # seconds
+_NOT_YET = frozenset({404, 408, 425, 429})  # and every 5xx
+_REFUSED = frozenset({401, 403})
+_OK, _SERVER_ERROR = 200, 500
+_CONNECTIONS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Whom to ask: the API's base URL (`https://openrouter.ai:443/api/v1`), and the key of the call."""
+
+    api: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came of a question: the record, or why there is none (`not_found`, `unauthorized`, `error`)."""
+
+    status: str
+    record: dict[str, Any] | None = None
+    is_final: bool = False  # asking again would not help
+    retry_after: float | None = None  # seconds
+
+
+class Client:
+    """The pooled client. Made at the first question; thread-safe."""
+
+    def __init__(self) -> None:
+        self._client: httpx.Client | None = None
+        self._lock = threading.Lock()
+
+    def generation(self, source: Source, generation_id: str) -> Answer:
+        """Ask for the record of a call. One of another id is no answer."""
+        response = self._get(source, "/generation", id=generation_id)
+        if response is None:
+            return Answer(status="error")
+        status = response.status_code
+        if status == _OK:
+            given = _parsed(response)
+            if is_record_of(generation_id, given):
+                return Answer(status="complete", record=given["data"])
+            # What is not JSON comes from something in between, and may pass; another call's record never gets right.
+            return Answer(status="error", is_final=isinstance(given.get("data"), dict))
+        if status in _REFUSED:
+            return Answer(status="unauthorized", is_final=True)
+        wait = retry_after(response.headers, time.time_ns())
+        if status in _NOT_YET or status >= _SERVER_ERROR:
+            return Answer(status="not_found" if status == 404 else "error", retry_after=wait)  # noqa: PLR2004
+        return Answer(status="error", is_final=True)
+
+    def content(self, source: Source, generation_id: str) -> dict[str, Any] | None:
+        """Ask for the stored content of a call; None where the account stores none."""
+        return self._data(source, "/generation/content", id=generation_id)
+
+    def key(self, source: Source) -> dict[str, Any] | None:
+        """Ask for the budget of the key."""
+        return self._data(source, "/key")
+
+    def _data(self, source: Source, path: str, **query: str) -> dict[str, Any] | None:
+        response = self._get(source, path, **query)
+        if response is None or response.status_code != _OK:
+            return None
+        return mapping(_parsed(response).get("data")) or None
+
+    def _get(self, source: Source, path: str, **query: str) -> httpx.Response | None:
+        """Ask; None where nobody answers."""
+        import httpx  # noqa: PLC0415 - nothing of it is loaded before the first question
+
+        headers = {"Authorization": f"Bearer {source.key}"} if source.key else {}
+        token = otel_context.attach(_QUIET)
+        try:
+            return self._pool().get(source.api + path, params=query, headers=headers)
+        except httpx.TransportError:
+            return None
+        finally:
+            otel_context.detach(token)
+
+    def _pool(self) -> httpx.Client:
+        import httpx  # noqa: PLC0415
+
+        with self._lock:
+            if self._client is None:
+                self._client = httpx.Client(
+                    timeout=_TIMEOUT,
+                    limits=httpx.Limits(max_connections=_CONNECTIONS),
+                    headers={"User-Agent": f"orobserve/{__version__}", "Accept": "application/json"},
+                )
+            return self._client
+
+
+# Instrumentations of HTTP clients, our own among them, leave our questions alone.
+_QUIET = otel_context.set_value(
+    "suppress_instrumentation",
+    True,  # noqa: FBT003 - the API's own call
+    otel_context.set_value(otel_context._SUPPRESS_INSTRUMENTATION_KEY, True),  # noqa: FBT003, SLF001 - its public use
+)
+
+
+def _parsed(response: httpx.Response) -> dict[str, Any]:
+    try:
+        return mapping(response.json())
+    except ValueError:
+        return {}
