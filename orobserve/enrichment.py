@@ -172,17 +172,16 @@ class Enricher:
         return self._books.refused.get(_account(lookup), 0.0) > now
 
     def _plan(self, books: _Books, lookup: _Lookup, now: float, at_least: float = 0.0) -> bool:
-        """Plan the next look-up; returns False if there is none."""
-        if lookup.attempts >= len(lookup.schedule):
-            return False
-        planned = lookup.schedule[lookup.attempts]
-        previous = lookup.schedule[lookup.attempts - 1] if lookup.attempts else 0.0
-        planned -= random.random() * _JITTER * (planned - previous)  # noqa: S311 - only spreads the load
-        due = max(lookup.ended_at + planned, now + at_least)
-        if due > lookup.ended_at + lookup.schedule[-1] + 1:
-            return False
-        heapq.heappush(books.due, (due, next(self._serial), lookup))
-        return True
+        """Plan the next look-up; returns False if there is none. What was slept through is not made up for."""
+        earliest, previous = now + at_least - lookup.ended_at, 0.0
+        for planned in lookup.schedule:
+            soonest = planned - _JITTER * (planned - previous)
+            if soonest > earliest:
+                due = lookup.ended_at + random.uniform(soonest, planned)  # noqa: S311 - it only spreads the load
+                heapq.heappush(books.due, (due, next(self._serial), lookup))
+                return True
+            previous = planned
+        return False
 
     def _schedule(self, books: _Books) -> None:
         while True:
@@ -212,7 +211,7 @@ class Enricher:
             if start > now:
                 return start - now
             heapq.heappop(books.due)
-            books.next_slot = max(books.next_slot, now - self._interval) + self._interval
+            books.next_slot = max(books.next_slot + self._interval, now)
             books.in_flight += 1
             if books.in_flight > books.threads:
                 books.threads += 1
