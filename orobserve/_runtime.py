@@ -19,6 +19,7 @@ from orobserve.capture import _patches, client
 from orobserve.capture._tap import end_open_streams
 from orobserve.capture.observer import Observer
 from orobserve.enrichment import Enricher, Source
+from orobserve.key_budget import KeyBudgets
 from orobserve.telemetry import console, names, providers, release
 from orobserve.telemetry.events import Events
 from orobserve.telemetry.jobs import Jobs
@@ -74,7 +75,7 @@ def _observer(settings: Config) -> Observer:
     _enricher.configure(settings)
     _end_on_sigterm()
     observer = Observer(settings, recorder)
-    _state["observer"], _state["settings"] = observer, settings
+    _state.update(observer=observer, settings=settings, outlets=outlets)
     _set_console(settings)
     return observer
 
@@ -86,6 +87,7 @@ class _Outlets:
         self._settings = settings
         self._tracer: Tracer | None = None
         self._metrics: Metrics | None = None
+        self._budgets = KeyBudgets(settings, _enricher.clock) if settings.key_budget else None
         metrics.get_meter_provider()  # loads what OTEL_PYTHON_METER_PROVIDER names
         self._exports_spans = _is_left_to_us(settings) and providers.endpoint_for("TRACES")
         self._exports_metrics = (
@@ -114,16 +116,24 @@ class _Outlets:
                 providers.set_meter_provider()
             if self._settings.meter_provider is not None or providers.has_meter_provider():
                 provider = self._settings.meter_provider or metrics.get_meter_provider()
-                self._metrics = Metrics(provider, self._settings, lambda: _enricher.held)
+                budgets = self._budgets
+                self._metrics = Metrics(
+                    provider,
+                    self._settings,
+                    held=lambda: _enricher.held,
+                    budgets=None if budgets is None else lambda: budgets.budgets,
+                )
         return self._metrics
 
     def enrich(self, generation: Generation, exchange: Exchange, waiting: Waiting) -> str | None:
         """Have a call wait for its record; see `Enricher.ask`."""
+        source = Source(exchange.route.api, exchange.api_key)
+        if self._budgets is not None:
+            self._budgets.use(source, generation.request.api_key_hash)
         mode = exchange.ambient.enrichment or self._settings.enrichment
         if mode == "never":
             return ""
         _end_with_workers()
-        source = Source(exchange.route.api, exchange.api_key)
         return _enricher.ask(generation, source, waiting, self._settings, mode)
 
     def listen(self) -> Callable[[Generation], None] | None:
@@ -173,9 +183,17 @@ def _end_with_workers() -> None:
             util.Finalize(None, _at_worker_end, exitpriority=100)
 
 
-def _at_worker_end() -> None:
+def _flush_at_end() -> None:
     end_open_streams()
     flush(EXIT_BUDGET)
+
+
+def _at_worker_end() -> None:
+    _state["ending"] = True
+    _flush_at_end()
+    del _state["ending"]
+    if "terminated" in _state:
+        _terminate(_state["terminated"])
 
 
 def _end_on_sigterm() -> None:
@@ -185,10 +203,17 @@ def _end_on_sigterm() -> None:
 
 
 def _on_sigterm(number: int, _frame: object) -> None:
+    if "ending" in _state:  # it interrupts that very flush, on this thread: let it finish
+        _state["terminated"] = number
+        return
     # On a thread of its own: the main thread may hold any lock just now.
-    flushing = threading.Thread(target=_at_worker_end, daemon=True)
+    flushing = threading.Thread(target=_flush_at_end, daemon=True)
     flushing.start()
     flushing.join(EXIT_BUDGET)
+    _terminate(number)
+
+
+def _terminate(number: int) -> None:
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 

@@ -101,7 +101,7 @@ class Enricher:
 
     def __init__(self, clock: Clock | None = None) -> None:
         """Start nothing."""
-        self._clock = clock or Clock()
+        self.clock = clock or Clock()
         self._serial = count()
         self._concurrency, self._interval, self._limit = 8, 0.02, 1000
         self._books, self._client = _Books(), Client()
@@ -139,7 +139,7 @@ class Enricher:
         """
         if not _wants_lookup(generation, mode):
             return "" if mode == "never" else "not_needed"
-        books, now = self._books, self._clock.now()
+        books, now = self._books, self.clock.now()
         # Half of the places are kept for calls whose cost nobody knows yet.
         room = self._limit if is_short_of_figures(generation) else (self._limit + 1) // 2
         lookup = _Lookup(
@@ -187,7 +187,7 @@ class Enricher:
         while True:
             late: list[_Lookup] = []
             with books.changed:
-                now = self._clock.now()
+                now = self.clock.now()
                 while books.deadlines and (books.deadlines[0].deadline <= now or not books.deadlines[0].is_held):
                     late.append(books.deadlines.popleft())
                 pause = self._hand_out(books, now)
@@ -195,7 +195,7 @@ class Enricher:
                     if books.deadlines:
                         left = books.deadlines[0].deadline - now
                         pause = left if pause is None else min(left, pause)
-                    self._clock.wait(books.changed, pause)
+                    self.clock.wait(books.changed, pause)
             for lookup in late:
                 self._end(books, lookup, self._enriched(lookup, "timeout"))
 
@@ -249,7 +249,7 @@ class Enricher:
     def _continue(self, books: _Books, lookup: _Lookup, answer: Answer) -> None:
         """Plan another look-up, or give up."""
         with books.changed:
-            now = self._clock.now()
+            now = self.clock.now()
             if answer.retry_after:
                 books.paused[lookup.source.api] = now + answer.retry_after
             if answer.is_final:
@@ -312,7 +312,7 @@ class Enricher:
         return replace(lookup.generation, enrichment=enrichment)
 
     def _delay(self, lookup: _Lookup) -> float:
-        return self._clock.now() - lookup.ended_at
+        return self.clock.now() - lookup.ended_at
 
     def release(self, timeout: float) -> bool:
         """End every held span now, without its record; returns False if that took longer than `timeout` seconds.

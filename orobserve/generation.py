@@ -409,3 +409,13 @@ class Generation:
     trace_id: str | None = None  # 32 hex digits of the span that stands for this call
     span_id: str | None = None  # 16 hex digits
     parent_span_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What an API key has spent and may still spend, in USD. `remaining` is None for a key without a limit."""
+
+    label: str
+    remaining: float | None
+    period: str  # after which the limit starts anew: `daily`, `weekly`, `monthly`, or `total` for never
+    usage: Mapping[str, float]  # by period: `total`, `daily`, `weekly`, `monthly`

@@ -11,13 +11,13 @@ from orobserve._version import __version__
 from orobserve.telemetry import names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from opentelemetry.metrics import Meter, MeterProvider
     from opentelemetry.util.types import AttributeValue
 
     from orobserve.config import Config
-    from orobserve.generation import Generation, Usage
+    from orobserve.generation import Budget, Generation, Usage
 
 OTHER = "_other"
 DURATION_BUCKETS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92]
@@ -59,13 +59,21 @@ class Cap:
 class Metrics:
     """The instruments."""
 
-    def __init__(self, provider: MeterProvider, config: Config, held: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self,
+        provider: MeterProvider,
+        config: Config,
+        *,
+        held: Callable[[], int] = lambda: 0,
+        budgets: Callable[[], Sequence[Budget]] | None = None,
+    ) -> None:
         """Make them.
 
         Args:
             provider: where they are recorded.
             config: the settings.
             held: tells how many spans wait for their record.
+            budgets: tells the budgets of the API keys in use, where they are looked at.
         """
         meter = provider.get_meter(names.SCOPE, __version__, schema_url=names.SCHEMA_URL)
         self._config = config
@@ -107,6 +115,8 @@ class Metrics:
             "{span}",
             "Spans that wait for their record",
         )
+        if budgets is not None:
+            _observe_budgets(meter, budgets)
         self._active = meter.create_up_down_counter(
             "openrouter.client.active_requests", "{request}", "Calls in flight, streams included"
         )
@@ -214,6 +224,21 @@ class Metrics:
         for kind, calls in (("web_search", searches), ("web_fetch", fetches), ("other", others)):
             if calls > 0:
                 self._tools.add(calls, {**labels, names.TOOL_KIND: kind})
+
+
+def _observe_budgets(meter: Meter, budgets: Callable[[], Sequence[Budget]]) -> None:
+    def remaining(_options: object) -> Iterator[Observation]:
+        for budget in budgets():
+            if budget.remaining is not None:
+                yield Observation(budget.remaining, {names.KEY_LABEL: budget.label, names.KEY_PERIOD: budget.period})
+
+    def usage(_options: object) -> Iterator[Observation]:
+        for budget in budgets():
+            for period, spent in budget.usage.items():
+                yield Observation(spent, {names.KEY_LABEL: budget.label, names.KEY_PERIOD: period})
+
+    meter.create_observable_gauge("openrouter.key.limit_remaining", [remaining], "USD", "What a key may still spend")
+    meter.create_observable_gauge("openrouter.key.usage", [usage], "USD", "What a key has spent")
 
 
 class _Standard:

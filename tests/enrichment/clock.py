@@ -38,7 +38,7 @@ class StandingClock(Clock):
 
 def settle(enricher: Enricher, *, to_the_end: bool = True) -> None:
     """Wait until no look-up is under way and nothing is due."""
-    books, now = enricher._books, enricher._clock.now()
+    books, now = enricher._books, enricher.clock.now()
 
     def is_idle() -> bool:
         due = books.due and max(books.due[0][0], 0.0 if to_the_end else books.next_slot) <= now

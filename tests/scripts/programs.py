@@ -24,16 +24,21 @@ ROOT = Path(__file__).parent.parent.parent
 _TIMEOUT = 60.0  # seconds
 
 
+def program_env(env: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without the settings of whoever runs the tests; look-ups are off unless asked for."""
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "OROBSERVE_", "COV_CORE"))
+    }
+    return {**clean, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'exporters'}", "OROBSERVE_ENRICHMENT": "never", **env}
+
+
 def run_program(
     source: str, *arguments: str, env: Mapping[str, str] | None = None, fails: bool = False
 ) -> subprocess.CompletedProcess[str]:
     """Run a program and return its result; its exit status must be as expected, and warnings are errors."""
-    clean = {
-        name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "OROBSERVE_", "COV_CORE"))
-    }
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", dedent(source), *arguments],
-        env={**clean, "PYTHONPATH": str(ROOT), "OROBSERVE_ENRICHMENT": "never", **(env or {})},
+        env=program_env(env or {}),
         capture_output=True,
         text=True,
         timeout=_TIMEOUT,
