@@ -64,13 +64,14 @@ def on_generation(callback: Callable[[Generation], None], *, updates: bool = Fal
     return _runtime.on_generation(callback, updates=updates)
 
 
-def flush(timeout: float = _runtime.FLUSH_BUDGET) -> bool:
-    """Hand out and export everything that is finished. Spans that wait for OpenRouter's record end without it.
+def flush(timeout: float = _runtime.FLUSH_BUDGET, *, records: bool = False) -> bool:
+    """Hand out and export everything that is finished. Spans that wait for OpenRouter's own record end without it.
 
     Args:
         timeout: seconds.
+        records: first wait for these records, while the time lasts: for a script whose last call has no cost without.
 
     Returns:
         False if it took longer.
     """
-    return _runtime.flush(timeout)
+    return _runtime.flush(timeout, records=records)

@@ -242,8 +242,13 @@ def on_generation(callback: Callable[[Generation], None], *, updates: bool) -> C
     return lambda: _worker.remove(callback)
 
 
-def flush(timeout: float = FLUSH_BUDGET) -> bool:
-    """Hand out and export everything that is finished; returns False if it took longer than `timeout` seconds."""
+def flush(timeout: float = FLUSH_BUDGET, *, records: bool = False) -> bool:
+    """Hand out and export everything that is finished; returns False if it took longer than `timeout` seconds.
+
+    With `records`, first wait for OpenRouter's records of the calls, while the time lasts.
+    """
+    if records:
+        _enricher.wait(timeout)
     done = _enricher.release(timeout)
     done = _worker.flush(timeout) and done
     settings: Config | None = _state.get("settings")

@@ -314,6 +314,11 @@ class Enricher:
     def _delay(self, lookup: _Lookup) -> float:
         return self.clock.now() - lookup.ended_at
 
+    def wait(self, timeout: float) -> None:
+        """Wait until no call waits any more, or for `timeout` seconds."""
+        with self._books.changed:
+            self._books.changed.wait_for(lambda: not self.held, timeout)
+
     def release(self, timeout: float) -> bool:
         """End every held span now, without its record; returns False if that took longer than `timeout` seconds.
 

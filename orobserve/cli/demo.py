@@ -14,7 +14,7 @@ import httpx
 import orobserve
 from orobserve.cli import demo_calls, table
 from orobserve.errors import ConfigurationError
-from orobserve.telemetry.console import money
+from orobserve.telemetry.console import is_terminal, money
 from orobserve.testing import Simulator
 
 if TYPE_CHECKING:
@@ -43,15 +43,14 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type to its
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    seen: list[tuple[str, str, Generation]] = []
-    label = ["", ""]
-    remove = orobserve.on_generation(lambda generation: seen.append((label[0], label[1], generation)))
+    seen: list[Generation] = []
+    remove = orobserve.on_generation(seen.append)
     try:
-        bill = (_live if options.live else _simulated)(label)
+        bill = _live() if options.live else _simulated()
     finally:
-        orobserve.flush()
         remove()
         orobserve.uninstrument()
+    seen.sort(key=lambda generation: generation.timing.started_at)
     if options.json:
         sys.stdout.write(json.dumps(_report(seen, bill)) + "\n")
     else:
@@ -59,18 +58,25 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _simulated(label: list[str]) -> Decimal:
+def _simulated() -> Decimal:
     with Simulator() as simulator:
-        orobserve.instrument(hosts=[simulator.root.removeprefix("http://")], console=False)
+        orobserve.instrument(hosts=[simulator.root], console=False, enrichment="always")
         logging.getLogger("httpx").setLevel(logging.WARNING)
         for step in demo_calls.steps(simulator):
-            label[:] = [step.client, step.shows]
-            demo_calls.run(step, simulator)
-            orobserve.flush()  # the label belongs to this call
+            with orobserve.context(metadata={"client": step.client, "shows": step.shows}):
+                demo_calls.run(step, simulator)
+        _wait()
         return simulator.bill
 
 
-def _live(label: list[str]) -> Decimal | None:
+def _wait() -> None:
+    """Wait for OpenRouter's own records of the calls: some have no cost without."""
+    if is_terminal(sys.stderr):
+        sys.stderr.write("waiting for the records of the calls ...\r")
+    orobserve.flush(records=True)
+
+
+def _live() -> Decimal | None:
     key = os.environ.get("OPENROUTER_API_KEY")
     if not key:
         raise ConfigurationError(
@@ -80,51 +86,52 @@ def _live(label: list[str]) -> Decimal | None:
             fix="export OPENROUTER_API_KEY=..., or leave out --live",
         )
     base = os.environ.get("OPENROUTER_BASE_URL", "https://openrouter.ai/api/v1").rstrip("/")
-    orobserve.instrument(hosts=[base], console=False)
+    orobserve.instrument(hosts=[base], console=False, enrichment="always")
     body: dict[str, Any] = {
         "model": _LIVE_MODEL,
         "messages": [{"role": "user", "content": "Say hello in one word."}],
         "max_tokens": 16,
     }
+    answer = {"model": _LIVE_MODEL, "input": "Say hello.", "max_output_tokens": 16}
     with httpx.Client(headers={"Authorization": f"Bearer {key}"}, timeout=60) as client:
-        label[:] = ["httpx", "chat"]
-        client.post(f"{base}/chat/completions", json=body)
-        orobserve.flush()
-        label[:] = ["httpx", "chat, streamed"]
-        with client.stream("POST", f"{base}/chat/completions", json={**body, "stream": True}) as response:
-            response.read()
-        orobserve.flush()
-        label[:] = ["httpx", "responses"]
-        client.post(f"{base}/responses", json={"model": _LIVE_MODEL, "input": "Say hello.", "max_output_tokens": 16})
+        with orobserve.context(metadata={"client": "httpx", "shows": "chat"}):
+            client.post(f"{base}/chat/completions", json=body)
+        with orobserve.context(metadata={"client": "httpx", "shows": "chat, streamed"}):
+            client.post(f"{base}/chat/completions", json={**body, "stream": True})
+        with orobserve.context(metadata={"client": "httpx", "shows": "responses"}):
+            client.post(f"{base}/responses", json=answer)
+    _wait()
     return None  # nobody but OpenRouter knows the bill
 
 
-def _total(seen: list[tuple[str, str, Generation]]) -> tuple[Decimal, int]:
+def _total(seen: list[Generation]) -> tuple[Decimal, int]:
     """Return the sum of the known costs, and how many calls that should cost something have none."""
-    costs = [generation.cost.total if generation.cost else None for _, _, generation in seen]
-    unknown = sum(
-        cost is None and generation.error is None for cost, (_, _, generation) in zip(costs, seen, strict=True)
-    )
+    costs = [generation.cost.total if generation.cost else None for generation in seen]
+    unknown = sum(cost is None and generation.error is None for cost, generation in zip(costs, seen, strict=True))
     return sum((Decimal(repr(cost)) for cost in costs if cost is not None), Decimal(0)), unknown
 
 
-def _show(seen: list[tuple[str, str, Generation]], bill: Decimal | None) -> None:
+def _show(seen: list[Generation], bill: Decimal | None) -> None:
     out = sys.stdout
-    rows = [_cells(*item) for item in seen]
-    styles = ["bad" if generation.error else "" for _, _, generation in seen]
+    rows = [_cells(generation) for generation in seen]
+    styles = ["bad" if generation.error else "" for generation in seen]
     table.write(out, _HEAD, rows, styles, _RIGHT)
     total, unknown = _total(seen)
-    errors = sum(generation.error is not None for _, _, generation in seen)
+    errors = sum(generation.error is not None for generation in seen)
     line = f"{len(seen)} calls, {errors} errors, total spend {money(total)}"
     if unknown:
-        line += f", and {unknown} calls whose cost did not come with the response (?)"
+        line += f", and {unknown} calls whose cost is unknown (?)"
     out.write("\n" + table.style(line, "head", out) + "\n")
     if bill is not None:
         out.write(f"The simulator's bill for all of them: {money(bill)}\n")
     out.write("\nIn your own code:  import orobserve; orobserve.instrument()\n")
 
 
-def _cells(client: str, shows: str, generation: Generation) -> tuple[str, ...]:
+def _told(generation: Generation, key: str) -> str:
+    return str((generation.tags or {}).get(key, ""))
+
+
+def _cells(generation: Generation) -> tuple[str, ...]:
     usage, timing = generation.usage, generation.timing
     first = timing.time_to_first_chunk
     cached = usage.cache_read_input_tokens if usage else None
@@ -132,8 +139,8 @@ def _cells(client: str, shows: str, generation: Generation) -> tuple[str, ...]:
     if generation.cache and generation.cache.status == "hit":
         result = "cache hit"
     return (
-        client,
-        shows,
+        _told(generation, "client"),
+        _told(generation, "shows"),
         generation.model or generation.request.model or "",
         generation.provider or "",
         _count(usage.input_tokens if usage else None, generation),
@@ -152,12 +159,12 @@ def _count(tokens: int | None, generation: Generation) -> str:
     return str(tokens)
 
 
-def _report(seen: list[tuple[str, str, Generation]], bill: Decimal | None) -> dict[str, Any]:
+def _report(seen: list[Generation], bill: Decimal | None) -> dict[str, Any]:
     total, unknown = _total(seen)
     calls = [
         {
-            "client": client,
-            "shows": shows,
+            "client": _told(generation, "client"),
+            "shows": _told(generation, "shows"),
             "operation": generation.operation,
             "generation_id": generation.id,
             "model": generation.model,
@@ -166,12 +173,13 @@ def _report(seen: list[tuple[str, str, Generation]], bill: Decimal | None) -> di
             "cache_read_input_tokens": generation.usage.cache_read_input_tokens if generation.usage else None,
             "output_tokens": generation.usage.output_tokens if generation.usage else None,
             "cost": generation.cost.total if generation.cost else None,
+            "cost_source": generation.cost.source if generation.cost else None,
             "seconds": generation.timing.duration,
             "time_to_first_chunk": generation.timing.time_to_first_chunk,
             "outcome": generation.outcome.value,
             "error": generation.error.type if generation.error else None,
         }
-        for client, shows, generation in seen
+        for generation in seen
     ]
     report: dict[str, Any] = {"calls": calls, "total": float(total), "unpriced": unknown}
     if bill is not None:
