@@ -34,6 +34,6 @@ for name in ("ada", "grace", "ada"):
     }
     httpx.post(f"{base}/chat/completions", json=body, headers=headers, timeout=60)
 
-orobserve.flush()
+orobserve.flush(records=True)  # wait for OpenRouter's own records: some calls have no cost without
 for name in sorted({*spent, *unpriced}):
     print(f"{name}: ${spent[name]:f}" + (f" and {unpriced[name]} calls of unknown cost" if unpriced[name] else ""))
