@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, StatusCode
 
 from orobserve._guard import guard
 from orobserve.generation import Enrichment
-from orobserve.telemetry import attempts, attributes, content, ids, names, nested
+from orobserve.telemetry import attempts, attributes, content, names, nested
+from orobserve.telemetry.places import Places, identify, is_inside
 from orobserve.telemetry.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -32,11 +34,20 @@ if TYPE_CHECKING:
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
-_NAMED_LIMIT = 4096
+_NO_PRESET = nullcontext()
 _forks = [0]  # how often this process was forked off: a call that was open then is its parent's to record
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: _forks.append(_forks.pop() + 1))
-_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A call's span, the attributes it has from the start, and the context in which the call was made."""
+
+    exchange: Exchange
+    span: Span
+    started: Attributes
+    origin: Context
 
 
 class Recorder:
@@ -71,7 +82,7 @@ class Recorder:
         self._jobs = jobs
         self._listen = listen
         self._enrich = enrich
-        self._named: dict[tuple[int, str], None] = {}  # parent spans that were sent, oldest first
+        self._places = Places()
 
     def begin(self, exchange: Exchange) -> Context:
         """Start the span of a call and return the context in which the call is to run."""
@@ -89,94 +100,49 @@ class Recorder:
                 nested.claim(foreign)
             finish = partial(self._finish_foreign, exchange, foreign, context, metrics)
         else:
-            if foreign is None:
-                span, started = self._start(exchange, context)
-                finish = partial(self._finish, exchange, span, started, None, metrics)
-            else:
-                span, started = _aloud(context, self._start, exchange, context)
-                finish = partial(self._finish, exchange, span, started, context, metrics)
-            context = trace.set_span_in_context(span, context)
+            beneath = None if foreign is None else context
+            begun = _aloud(beneath, self._start, exchange, context)
+            finish = partial(self._finish, begun, beneath, metrics)
+            context = trace.set_span_in_context(begun.span, context)
         exchange.on_end(lambda generation: finish(generation) if born == _forks[0] else None)
         if metrics is not None:  # at last: a call that could not begin is not in flight
             metrics.begin(exchange.route.endpoint.operation)
         return context
 
-    def _start(self, exchange: Exchange, context: Context) -> tuple[Span, Attributes]:
-        """Start a call's span; returns it with the attributes it has from the start."""
+    def _start(self, exchange: Exchange, context: Context) -> _Begun:
+        """Start a call's span."""
+        origin = context
         asked, operation = exchange.asked, exchange.route.endpoint.operation
         tracer = self._tracer()
         given = exchange.names
         name = given.get("name") or (f"{operation} {asked.model}" if asked.model else operation)
         started = attributes.start_attributes(exchange, self._config)
         preset = None
-        if (asked.trace is not None or given) and not _is_inside(context):
-            preset, context = self._place(exchange, tracer, context)
-        if preset is None:
-            return tracer.start_span(name, context, SpanKind.CLIENT, started, (), exchange.started_at), started
-        with preset:
-            return tracer.start_span(name, context, SpanKind.CLIENT, started, (), exchange.started_at), started
+        if (asked.trace is not None or given) and not is_inside(context):
+            preset, context = self._places.find(exchange, tracer, context)
+        with preset or _NO_PRESET:
+            span = tracer.start_span(name, context, SpanKind.CLIENT, started, (), exchange.started_at)
+        return _Begun(exchange, span, started, origin)
 
-    def _place(self, exchange: Exchange, tracer: Tracer, context: Context) -> tuple[ids.preset, Context]:
-        """Put a call that has no local parent where its `trace` object, or the ambient names, say."""
-        given, named = exchange.asked.trace, exchange.names
-        wanted = given.trace_id if given and given.trace_id else None
-        can_preset = ids.accept_presets(tracer)
-        trace_id = ids.trace_id(wanted) if wanted else 0
-        if given and given.parent_span_id and trace_id:
-            return ids.preset(), _remote(trace_id, ids.span_id(given.parent_span_id), context)
-        chain = [named[key] for key in ("trace_name", "span_name") if key in named]
-        if not can_preset:
-            return ids.preset(), _remote(trace_id, ids.named_span_id(trace_id, ""), context) if trace_id else context
-        if not chain:
-            return ids.preset(trace=trace_id), context
-        return ids.preset(), self._parents(exchange, tracer, context, trace_id, chain)
-
-    def _parents(
-        self, exchange: Exchange, tracer: Tracer, context: Context, trace_id: int, chain: list[str]
-    ) -> Context:
-        """Make the named parent spans, each once per process, and return the context below them."""
-        path = ""
-        for name in chain:
-            path += f"/{name}"
-            with ids.preset(trace=trace_id, span=ids.named_span_id(trace_id, path) if trace_id else 0):
-                key = (trace_id, path)
-                if trace_id and key in self._named:
-                    context = _remote(trace_id, ids.named_span_id(trace_id, path), context)
-                    continue
-                span = tracer.start_span(name, context, start_time=exchange.started_at)
-            span.end(exchange.started_at)
-            if trace_id:
-                self._named[key] = None
-                if len(self._named) > _NAMED_LIMIT:
-                    self._named.pop(next(iter(self._named)), None)
-            context = trace.set_span_in_context(span, context)
-        return context
-
-    def _finish(
-        self,
-        exchange: Exchange,
-        span: Span,
-        started: Attributes,
-        beneath: Context | None,
-        metrics: Metrics | None,
-        generation: Generation,
-    ) -> None:
+    def _finish(self, begun: _Begun, beneath: Context | None, metrics: Metrics | None, generation: Generation) -> None:
         """End the call of a span of ours; `beneath` is the context of a foreign span that has asked for silence."""
-        close = partial(self._close, span, started)
-        self._end(exchange, generation, span, metrics, close if beneath is None else partial(_aloud, beneath, close))
+        self._end(begun, generation, metrics, lambda known: _aloud(beneath, self._close, begun, known))
 
     def _end(
         self,
-        exchange: Exchange,
+        begun: _Begun,
         generation: Generation,
-        span: Span,
         metrics: Metrics | None,
         close: Callable[[Generation], None],
         *,
         standard: bool = True,
     ) -> None:
         """End a call when its record is there: now, where none is to come."""
-        generation = self._identified(generation, span)
+        span = begun.span
+        if generation.job is not None and not generation.job.finished:
+            self._jobs.begin(generation, span.get_span_context())
+        if self._listen() is not None:
+            generation = identify(generation, span, begun.origin)
         waiting = Waiting(
             span=span.get_span_context(),
             close=close,
@@ -189,7 +155,7 @@ class Recorder:
         if metrics is not None:
             metrics.end(generation.operation)
         with guard:
-            status = self._enrich(generation, exchange, waiting)
+            status = self._enrich(generation, begun.exchange, waiting)
         if status is None:
             return
         if status:
@@ -198,11 +164,11 @@ class Recorder:
             metrics.drop("enrichment", "queue_full")
         waiting.end(generation)
 
-    def _close(self, span: Span, started: Attributes, generation: Generation) -> None:
+    def _close(self, begun: _Begun, generation: Generation) -> None:
         with guard:
-            self._describe(generation, span, started)
+            self._describe(generation, begun.span, begun.started)
         with guard:
-            span.end(generation.timing.ended_at)
+            begun.span.end(generation.timing.ended_at)
 
     def _describe(self, generation: Generation, span: Span, started: Attributes) -> None:
         said = content.masked(generation.content, self._config) if generation.content is not None else None
@@ -231,12 +197,12 @@ class Recorder:
     ) -> None:
         if generation.cost is None or generation.cost.total is None:
             nested.release(foreign)
+        begun = _Begun(exchange, foreign, {}, context)
         if self._config.when_nested == "off":
-            self._end(exchange, generation, foreign, metrics, _leave, standard=False)
+            self._end(begun, generation, metrics, _leave, standard=False)
             return
         if not foreign.is_recording():  # it has ended before the call has: what came late gets a span of its own
-            span, started = _aloud(context, self._start, exchange, context)
-            self._finish(exchange, span, started, context, metrics, generation)
+            self._finish(_aloud(context, self._start, exchange, context), context, metrics, generation)
             return
         encoded = attributes.encode(generation, self._config)
         if generation.error is not None:  # the call failed, but not yet its owner, who may try again
@@ -245,7 +211,7 @@ class Recorder:
         nested.fill(foreign, encoded)
         # Its owner ends it, and does not wait: what the record adds goes to an event beside it.
         close = partial(self._add_to_foreign, foreign)
-        self._end(exchange, generation, foreign, metrics, close, standard=not nested.has_own_metrics(foreign))
+        self._end(begun, generation, metrics, close, standard=not nested.has_own_metrics(foreign))
 
     def _add_to_foreign(self, foreign: Span, generation: Generation) -> None:
         if generation.enrichment is not None and generation.enrichment.status == "complete":
@@ -261,26 +227,9 @@ class Recorder:
         if metrics is not None:
             metrics.begin(generation.operation)
         exchange.asked = generation.request
-        if start_context is not None and not _is_inside(context):
+        if start_context is not None and not is_inside(context):
             context = trace.set_span_in_context(NonRecordingSpan(start_context), context)
-        self._finish(exchange, *self._start(exchange, context), None, metrics, generation)
-
-    def _identified(self, generation: Generation, span: Span) -> Generation:
-        """Give the record the ids of its span, where somebody gets the record."""
-        if generation.job is not None and not generation.job.finished:
-            self._jobs.begin(generation, span.get_span_context())
-        if self._listen() is None:
-            return generation
-        found = span.get_span_context()
-        if not found.is_valid:
-            return generation
-        parent = getattr(span, "parent", None)
-        return replace(
-            generation,
-            trace_id=trace.format_trace_id(found.trace_id),
-            span_id=trace.format_span_id(found.span_id),
-            parent_span_id=trace.format_span_id(parent.span_id) if parent else None,
-        )
+        self._finish(self._start(exchange, context), None, metrics, generation)
 
 
 def _leave(_generation: Generation) -> None:
@@ -294,23 +243,15 @@ def _set_error(span: Span, generation: Generation, error: Error) -> None:
     span.set_status(Status(StatusCode.ERROR, error.message))
 
 
-def _is_inside(context: Context) -> bool:
-    span = trace.get_current_span(context)
-    return span.is_recording()
-
-
-def _remote(trace_id: int, span_id: int, context: Context) -> Context:
-    parent = SpanContext(trace_id, span_id, is_remote=True, trace_flags=_SAMPLED)
-    return trace.set_span_in_context(NonRecordingSpan(parent), context)
-
-
 def _aloud(
-    beneath: Context, act: Callable[_Arguments, _Result], *given: _Arguments.args, **named: _Arguments.kwargs
+    beneath: Context | None, act: Callable[_Arguments, _Result], *given: _Arguments.args, **named: _Arguments.kwargs
 ) -> _Result:
     """Do something without the suppression that the owner of a foreign span has set around its call.
 
     Logfire's span processors obey it at both ends of a span, whatever the span's own context says.
     """
+    if beneath is None:
+        return act(*given, **named)
     for key in nested.SUPPRESSION_KEYS:
         if otel_context.get_value(key, beneath):
             beneath = otel_context.set_value(key, None, beneath)
