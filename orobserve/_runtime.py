@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import atexit
-import os
-import signal
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
 from opentelemetry._logs import get_logger_provider
 
-from orobserve import config
+from orobserve import _endings, config
 from orobserve._version import __version__
 from orobserve._worker import Worker
 from orobserve.capture import _patches, client
 from orobserve.capture._tap import end_open_streams
 from orobserve.capture.observer import Observer
+from orobserve.delivery.assembly import assemble
 from orobserve.enrichment import Enricher, Source
 from orobserve.key_budget import KeyBudgets
 from orobserve.telemetry import console, names, providers, release
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
     from orobserve.config import Config
+    from orobserve.delivery.hub import Hub
+    from orobserve.delivery.state import State
     from orobserve.generation import Generation
     from orobserve.telemetry.waiting import Waiting
     from orobserve.wire.exchange import Exchange
@@ -73,7 +74,10 @@ def _observer(settings: Config) -> Observer:
         enrich=outlets.enrich,
     )
     _enricher.configure(settings)
-    _end_on_sigterm()
+    _close_hub(EXIT_BUDGET)
+    if settings.destinations:
+        _state["hub"] = assemble(settings.destinations, outlets.provider, outlets.lose)
+    _endings.at_sigterm(_flush_at_end, EXIT_BUDGET)
     observer = Observer(settings, recorder)
     _state.update(observer=observer, settings=settings, outlets=outlets)
     _set_console(settings)
@@ -97,16 +101,19 @@ class _Outlets:
             if wanted:
                 providers.exporter_for(kind)  # imported at set-up rather than in the first call
 
+    def provider(self) -> Any:  # noqa: ANN401 - of the SDK, or its like
+        """Return the tracer provider in use."""
+        return self._settings.tracer_provider or trace.get_tracer_provider()
+
     def tracer(self) -> Tracer:
         """Return our tracer."""
         if self._tracer is None:
             if self._exports_spans and not providers.has_tracer_provider():
                 providers.set_tracer_provider()
-            provider = self._settings.tracer_provider or trace.get_tracer_provider()
+            provider = self.provider()
             self._tracer = provider.get_tracer(names.SCOPE, __version__, schema_url=names.SCHEMA_URL)
             release.add_to(provider, _enricher.release)
-            atexit.unregister(_at_exit)
-            atexit.register(_at_exit)  # after the provider has registered its own, so that ours runs before
+            _endings.at_exit(_at_exit)  # after the provider has registered its own, so that ours runs before
         return self._tracer
 
     def metrics(self) -> Metrics | None:
@@ -121,29 +128,56 @@ class _Outlets:
                     provider,
                     self._settings,
                     held=lambda: _enricher.held,
+                    deliveries=_deliveries,
                     budgets=None if budgets is None else lambda: budgets.budgets,
                 )
         return self._metrics
 
     def enrich(self, generation: Generation, exchange: Exchange, waiting: Waiting) -> str | None:
         """Have a call wait for its record; see `Enricher.ask`."""
+        _endings.with_workers(_flush_at_end)
         source = Source(exchange.route.api, exchange.api_key)
         if self._budgets is not None:
             self._budgets.use(source, generation.request.api_key_hash)
         mode = exchange.ambient.enrichment or self._settings.enrichment
         if mode == "never":
             return ""
-        _end_with_workers()
         return _enricher.ask(generation, source, waiting, self._settings, mode)
 
     def listen(self) -> Callable[[Generation], None] | None:
         """Return who gets the finished records, if anybody does."""
-        return self._submit if _worker.has_callbacks else None
+        return self._hand_out if _worker.has_callbacks or "hub" in _state else None
 
-    def _submit(self, generation: Generation) -> None:
+    def _hand_out(self, generation: Generation) -> None:
+        hub: Hub | None = _state.get("hub")
+        if hub is not None and not _is_taken_over():
+            is_late = generation.enrichment is not None and generation.enrichment.is_late
+            (hub.offer_update if is_late else hub.offer)(generation)
+        if _worker.has_callbacks and not _worker.submit(generation):
+            self.lose("callbacks", "queue_full", 1)
+
+    def lose(self, name: str, reason: str, number: int) -> None:
+        """Count records that did not get to somebody."""
         instruments = self.metrics()
-        if not _worker.submit(generation) and instruments is not None:
-            instruments.drop("generation", "queue_full")
+        if instruments is not None:
+            instruments.drop("generation", reason, number, destination=name)
+
+
+def _is_taken_over() -> bool:
+    """Tell whether an exporter of ours in the SDK's own pipeline delivers to the destinations."""
+    span_exporter = sys.modules.get("orobserve.span_exporter")
+    return span_exporter is not None and span_exporter.has_taken_over()
+
+
+def _deliveries() -> list[State]:
+    hub: Hub | None = _state.get("hub")
+    return hub.states() if hub is not None else []
+
+
+def _close_hub(timeout: float) -> None:
+    hub: Hub | None = _state.pop("hub", None)
+    if hub is not None:
+        hub.close(timeout)
 
 
 def _set_console(settings: Config) -> None:
@@ -170,17 +204,11 @@ def _is_left_to_us(settings: Config) -> bool:
 
 def _at_exit() -> None:
     end_open_streams()
+    until = time.monotonic() + EXIT_BUDGET
     _enricher.release(EXIT_BUDGET)
-    _worker.flush(EXIT_BUDGET)
-
-
-def _end_with_workers() -> None:
-    """Flush when a worker process of multiprocessing or billiard (celery) ends: those skip `atexit`."""
-    for name in ("multiprocessing.util", "billiard.util"):
-        util = sys.modules.get(name)
-        if util is not None and _state.get(name) != os.getpid():
-            _state[name] = os.getpid()  # what the parent has registered is forgotten in the child
-            util.Finalize(None, _at_worker_end, exitpriority=100)
+    _worker.flush(_left(until))
+    if (hub := _state.get("hub")) is not None:
+        hub.close(_left(until))
 
 
 def _flush_at_end() -> None:
@@ -188,34 +216,8 @@ def _flush_at_end() -> None:
     flush(EXIT_BUDGET)
 
 
-def _at_worker_end() -> None:
-    _state["ending"] = True
-    _flush_at_end()
-    del _state["ending"]
-    if "terminated" in _state:
-        _terminate(_state["terminated"])
-
-
-def _end_on_sigterm() -> None:
-    """Flush at SIGTERM where nobody handles it, which would end the process at once."""
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _on_sigterm)
-
-
-def _on_sigterm(number: int, _frame: object) -> None:
-    if "ending" in _state:  # it interrupts that very flush, on this thread: let it finish
-        _state["terminated"] = number
-        return
-    # On a thread of its own: the main thread may hold any lock just now.
-    flushing = threading.Thread(target=_flush_at_end, daemon=True)
-    flushing.start()
-    flushing.join(EXIT_BUDGET)
-    _terminate(number)
-
-
-def _terminate(number: int) -> None:
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
+def _left(until: float) -> float:
+    return max(0.0, until - time.monotonic())
 
 
 def uninstrument() -> None:
@@ -227,8 +229,8 @@ def uninstrument() -> None:
         if observer is not None:
             observer.stop()
         _enricher.release(FLUSH_BUDGET)
-        if signal.getsignal(signal.SIGTERM) is _on_sigterm and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _close_hub(EXIT_BUDGET)
+        _endings.leave_sigterm()
         _state.pop("hinted", None)
         shown = _state.pop("console", None)
         if shown is not None:
@@ -247,14 +249,18 @@ def flush(timeout: float = FLUSH_BUDGET, *, records: bool = False) -> bool:
 
     With `records`, first wait for OpenRouter's records of the calls, while the time lasts.
     """
+    until = time.monotonic() + timeout
     if records:
         _enricher.wait(timeout)
-    done = _enricher.release(timeout)
-    done = _worker.flush(timeout) and done
+    done = _enricher.release(_left(until))
+    done = _worker.flush(_left(until)) and done
+    hub: Hub | None = _state.get("hub")
+    if hub is not None:
+        done = hub.flush(_left(until)) and done
     settings: Config | None = _state.get("settings")
     given = [settings.tracer_provider, settings.meter_provider] if settings is not None else []
     for provider in (*given, trace.get_tracer_provider(), metrics.get_meter_provider(), get_logger_provider()):
         force_flush = getattr(provider, "force_flush", None)
         if force_flush is not None:
-            done = bool(force_flush(int(timeout * 1000))) and done
+            done = bool(force_flush(int(_left(until) * 1000))) and done
     return done

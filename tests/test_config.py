@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import orobserve
 from orobserve import ConfigurationError, config
 from orobserve.capture import _patches
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_arguments_win_over_the_environment_and_that_over_defaults() -> None:
@@ -60,7 +63,7 @@ WRONG: list[tuple[dict[str, Any], list[str]]] = [
     ({"api_key_labels": ["x"]}, ["api_key_labels=['x']", "dict"]),
     ({"compat": "costs"}, ["compat='costs'", "use 'cost'"]),
     ({"semconv": 7}, ["semconv=7", "'stable'"]),
-    ({"destinations": ["langfuze"]}, ["destinations='langfuze'", "Fix:"]),
+    ({"destinations": ["langfuze"]}, ["destinations='langfuze'", "did you mean langfuse?"]),
     ({"destinations": 3}, ["destinations=3", "a list of names"]),
     ({"hostz": []}, ["hostz=[]", "did you mean hosts?"]),
     ({"zzz": 1}, ["zzz=1", "check its spelling"]),
@@ -82,6 +85,8 @@ def test_a_wrong_setting_says_what_is_wrong(given: dict[str, Any], said: list[st
     [
         ("OROBSERVE_HOST", "x", "did you mean OROBSERVE_HOSTS?"),
         ("OROBSERVE_CONSOLE", "perhaps", "OROBSERVE_CONSOLE='perhaps'"),
+        ("OROBSERVE_ENRICHMENT_DEADLINE", "long", "a number above 0"),
+        ("OROBSERVE_ENRICHMENT_RATE", "0", "a number above 0"),
         ("OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT", "x", "OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT='x'"),
         ("OROBSERVE_KEY", "sk-or-v1-0123456789abcdef", "[REDACTED]"),
     ],
@@ -122,3 +127,97 @@ def test_a_second_call_replaces_the_settings_and_a_wrong_one_does_not() -> None:
     second = _patches._current[-1]
     assert second is not None
     assert (second.knows("b.test"), second.knows("a.test")) == (True, False)
+
+
+def in_file(folder: Path, text: str, **environ: str) -> config.Config:
+    path = folder / "settings.toml"
+    path.write_text(text, "utf-8")
+    return config.load({}, {"OROBSERVE_CONFIG": str(path), **environ})
+
+
+def test_arguments_win_over_the_environment_that_over_the_file_and_that_over_defaults(tmp_path: Path) -> None:
+    text = (
+        'hosts = ["of.file"]\nmodel_limit = 3\nwhen_nested = "off"\nidentity = false\n[api_key_labels]\nab = "team"\n'
+    )
+    (tmp_path / "f.toml").write_text(text)
+    environ = {
+        "OROBSERVE_CONFIG": str(tmp_path / "f.toml"),
+        "OROBSERVE_MODEL_LIMIT": "4",
+        "OROBSERVE_WHEN_NESTED": "enrich",
+    }
+    loaded = config.load({"when_nested": "span"}, environ)
+    assert (loaded.when_nested, loaded.model_limit, loaded.hosts) == ("span", 4, ("of.file",))
+    assert (loaded.identity, loaded.api_key_labels, loaded.compat) == (False, {"ab": "team"}, ("cost",))
+
+
+def test_the_file_of_the_working_directory_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert config.load({}, {}) == config.Config()
+    (tmp_path / "orobserve.toml").write_text('semconv = "next"\ndestinations = ["console"]\n')
+    loaded = config.load({}, {})
+    assert (loaded.semconv, loaded.compat, [found.type for found in loaded.destinations]) == ("next", (), ["console"])
+    assert config.load({}, {"OROBSERVE_CONFIG": ""}) == loaded  # an empty variable is no setting
+
+
+DESTINATIONS = """
+model_limit = 3
+
+[[destinations]]
+type = "console"
+
+[[destinations]]
+type = "honeycomb"
+sampling_rate = 0.5
+
+[destinations.config]
+apiKey = "$HONEY"
+
+[[destinations.filter_rules.groups]]
+rules = [{ field = "model", operator = "exists" }]
+"""
+
+
+def test_the_files_destinations_yield_to_those_of_the_environment_and_of_the_call(tmp_path: Path) -> None:
+    first, second = in_file(tmp_path, DESTINATIONS, HONEY="secret-of-honeycomb").destinations
+    assert (first.name, second.config["api_key"], second.sampling_rate) == ("console", "secret-of-honeycomb", 0.5)
+    assert second.filter_rules is not None
+    environ = {"OROBSERVE_CONFIG": str(tmp_path / "settings.toml"), "OROBSERVE_DESTINATIONS": "console, console"}
+    assert [found.name for found in config.load({}, environ).destinations] == ["console", "console-2"]
+    assert config.load({"destinations": []}, environ).destinations == ()
+    assert "secret-of" not in repr(in_file(tmp_path, DESTINATIONS, HONEY="secret-of-honeycomb"))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("model_limit = 3\nhosts = 42", 2, "hosts=42"),
+        ("hostz = []", 1, "did you mean hosts?"),
+        ('mask = "hide"', 1, "only code can"),
+        ('\ntracer_provider = "x"', 2, "only code can"),
+        ("model_limit = ]", None, "line 1"),
+        (DESTINATIONS, 12, "export HONEY="),
+        (DESTINATIONS.replace("0.5", "5"), 9, "sampling_rate=5"),
+        (DESTINATIONS.replace("exists", "is"), 15, "filter_rules.groups[0].rules[0].operator"),
+        (DESTINATIONS.replace('"honeycomb"', '"honeycom"'), 8, "did you mean honeycomb?"),
+        ('[[destinations]]\nname = "x"', 1, "say which product"),
+        ('[[destinations]]\ntype = "console"\nmask = "hide"', 3, "mask_patterns"),
+        ('destinations = ["consol"]', 1, "did you mean console?"),
+    ],
+)
+def test_a_wrong_setting_of_the_file_says_where(tmp_path: Path, text: str, line: int | None, said: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        in_file(tmp_path, text)
+    message = str(caught.value)
+    assert said in message
+    assert message.startswith(f"{tmp_path / 'settings.toml'}{f', line {line}: ' if line else '='}")
+
+
+@pytest.mark.parametrize("make", ["missing", "directory", "latin"])
+def test_a_file_that_cannot_be_read(tmp_path: Path, make: str) -> None:
+    path = tmp_path / make
+    if make == "directory":
+        path.mkdir()
+    if make == "latin":
+        path.write_bytes(b"hosts = ['\xe9']")
+    with pytest.raises(ConfigurationError, match=r"OROBSERVE_CONFIG=|Allowed: TOML in UTF-8"):
+        config.load({}, {"OROBSERVE_CONFIG": str(path)})

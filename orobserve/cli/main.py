@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from orobserve._version import __version__
-from orobserve.cli import demo
+from orobserve.cli import demo, destinations, doctor, probe
 from orobserve.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"orobserve {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     demo.add(commands)
+    destinations.add(commands)
+    doctor.add(commands)
+    probe.add(commands)
     return top
 
 

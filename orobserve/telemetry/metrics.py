@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from opentelemetry.metrics import Observation
 
@@ -18,6 +18,23 @@ if TYPE_CHECKING:
 
     from orobserve.config import Config
     from orobserve.generation import Budget, Generation, Usage
+
+
+class Delivery(Protocol):
+    """How a destination is doing."""
+
+    @property
+    def name(self) -> str:
+        """As the user calls it."""
+
+    @property
+    def delivered(self) -> int:
+        """How many records it has got."""
+
+    @property
+    def queued(self) -> int:
+        """How many wait."""
+
 
 OTHER = "_other"
 DURATION_BUCKETS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92]
@@ -66,6 +83,7 @@ class Metrics:
         *,
         held: Callable[[], int] = lambda: 0,
         budgets: Callable[[], Sequence[Budget]] | None = None,
+        deliveries: Callable[[], Sequence[Delivery]] = list,
     ) -> None:
         """Make them.
 
@@ -74,6 +92,7 @@ class Metrics:
             config: the settings.
             held: tells how many spans wait for their record.
             budgets: tells the budgets of the API keys in use, where they are looked at.
+            deliveries: tells how destinations are doing.
         """
         meter = provider.get_meter(names.SCOPE, __version__, schema_url=names.SCHEMA_URL)
         self._config = config
@@ -115,15 +134,16 @@ class Metrics:
             "{span}",
             "Spans that wait for their record",
         )
+        _observe_deliveries(meter, deliveries)
         if budgets is not None:
             _observe_budgets(meter, budgets)
         self._active = meter.create_up_down_counter(
             "openrouter.client.active_requests", "{request}", "Calls in flight, streams included"
         )
 
-    def drop(self, signal: str, reason: str) -> None:
+    def drop(self, signal: str, reason: str, number: int = 1, **whose: str) -> None:
         """Count something of ours that was lost."""
-        self._dropped.add(1, {"signal": signal, "reason": reason})
+        self._dropped.add(number, {"signal": signal, "reason": reason, **whose})
 
     def begin(self, operation: str) -> None:
         """Note a call in flight."""
@@ -224,6 +244,17 @@ class Metrics:
         for kind, calls in (("web_search", searches), ("web_fetch", fetches), ("other", others)):
             if calls > 0:
                 self._tools.add(calls, {**labels, names.TOOL_KIND: kind})
+
+
+def _observe_deliveries(meter: Meter, deliveries: Callable[[], Sequence[Delivery]]) -> None:
+    def delivered(_options: object) -> Iterator[Observation]:
+        return (Observation(each.delivered, {"destination": each.name}) for each in deliveries())
+
+    def queued(_options: object) -> Iterator[Observation]:
+        return (Observation(each.queued, {"destination": each.name}) for each in deliveries())
+
+    meter.create_observable_counter("orobserve.delivery.delivered", [delivered], "{generation}", "Records delivered")
+    meter.create_observable_gauge("orobserve.delivery.queued", [queued], "{generation}", "Records that wait to be sent")
 
 
 def _observe_budgets(meter: Meter, budgets: Callable[[], Sequence[Budget]]) -> None:

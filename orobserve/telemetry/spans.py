@@ -171,7 +171,8 @@ class Recorder:
             begun.span.end(generation.timing.ended_at)
 
     def _describe(self, generation: Generation, span: Span, started: Attributes) -> None:
-        said = content.masked(generation.content, self._config) if generation.content is not None else None
+        wanted = self._config.content_on_span or self._config.content_on_event  # a destination may want it alone
+        said = content.masked(generation.content, self._config) if wanted and generation.content is not None else None
         if span.is_recording():
             if generation.error is not None:
                 _set_error(span, generation, generation.error)

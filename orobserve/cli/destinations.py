@@ -1,0 +1,152 @@
+"""`orobserve destinations`: which there are, what each needs, and those of OpenRouter's Broadcast as a file of ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from orobserve import config_file
+from orobserve.cli import broadcast, table, toml
+from orobserve.config import setting_fields
+from orobserve.delivery.destination_config import variable_for
+from orobserve.delivery.schema import camel, schema
+from orobserve.delivery.settings import find_exporter, installed
+from orobserve.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from orobserve.delivery.exporter import Exporter, Field
+
+
+def add(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type to itself
+    """Add the command."""
+    command = commands.add_parser(
+        "destinations", help="which destinations there are, and what each needs", description=__doc__
+    )
+    actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="every type, and whether the environment has what it needs")
+    listing.set_defaults(run=_list)
+    shown = actions.add_parser("show", help="one destination: its fields, their defaults, an example")
+    shown.add_argument("name", metavar="NAME", help="a type, or the name of a destination in orobserve.toml")
+    shown.set_defaults(run=_show)
+    imported = actions.add_parser("import", help="take over the destinations of OpenRouter's Broadcast")
+    broadcast.add_options(imported)
+    imported.set_defaults(run=broadcast.run)
+    editors = actions.add_parser("schema", help="the JSON Schema of orobserve.toml, for editors")
+    editors.set_defaults(run=_schema)
+    for parser in (listing, shown, imported, editors):
+        parser.add_argument("--json", action="store_true", help="machine-readable output")
+
+
+def _schema(_options: argparse.Namespace) -> int:
+    print(json.dumps(schema(setting_fields()), indent=2))
+    return 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    found = [_described(name) for name in sorted(installed())]
+    if options.json:
+        print(json.dumps(found))
+        return 0
+    head = ("type", "product", "state", "environment variables")
+    rows = [(item["type"], item["title"] or "", _state(item), _variables(item)) for item in found]
+    styles = ["good" if item["ready"] else "" for item in found]
+    table.write(sys.stdout, head, rows, styles, ())
+    print("\norobserve destinations show TYPE explains one of them.")
+    return 0
+
+
+def _state(item: Mapping[str, Any]) -> str:
+    if item["error"]:
+        return "not installed"
+    return "ready" if item["ready"] else "needs " + ", ".join(item["missing"])
+
+
+def _variables(item: Mapping[str, Any]) -> str:
+    return " ".join(
+        f"{field['found']}=set" if field["found"] else field["env"][0] for field in item["fields"] if field["env"]
+    )
+
+
+def _described(name: str) -> dict[str, Any]:
+    try:
+        exporter = find_exporter(name)
+    except ConfigurationError as error:
+        return {"type": name, "title": None, "ready": False, "missing": [], "fields": [], "error": str(error)}
+    fields = [_field(exporter, entry) for entry in exporter.FIELDS]
+    missing = [item["name"] for item in fields if item["required"] and not item["found"] and item["default"] is None]
+    return {
+        "type": exporter.TYPE,
+        "title": exporter.TITLE,
+        "ready": not missing,
+        "missing": missing,
+        "private": exporter.PRIVATE,
+        "updates": exporter.UPDATES,
+        "fields": fields,
+        "error": None,
+    }
+
+
+def _field(exporter: type[Exporter], entry: Field) -> dict[str, Any]:
+    """Describe a field; `found` names the variable that gives it, never its value."""
+    return {
+        "name": entry.name,
+        "broadcast_name": camel(entry.name),
+        "help": entry.help,
+        "kind": entry.kind.__name__,
+        "required": entry.required,
+        "secret": entry.secret,
+        "default": entry.default,
+        "choices": list(entry.choices),
+        "env": list(entry.env),
+        "found": next((name for name in entry.env if os.environ.get(name)), None),
+        "example": f"${variable_for(exporter.TYPE, entry)}" if entry.secret else None,
+    }
+
+
+def _show(options: argparse.Namespace) -> int:
+    item = _described(find_exporter(_type_of(options.name), "NAME").TYPE)
+    if options.json:
+        print(json.dumps(item))
+        return 0
+    print(f"{item['title']} (type {item['type']!r})\n")
+    head = ("field", "default", "environment variables", "")
+    rows = [
+        (
+            field["name"],
+            "required" if field["required"] else _text(field["default"]),
+            " or ".join(field["env"]) + (f" ({field['found']} is set)" if field["found"] else ""),
+            field["help"] + (f": {', '.join(field['choices'])}" if field["choices"] else ""),
+        )
+        for field in item["fields"]
+    ]
+    table.write(sys.stdout, head, rows, [""] * len(rows), ())
+    if item["private"]:
+        print("\nIt gets no content unless privacy_mode = false.")
+    print(f"\nIn {config_file.NAME}:\n\n{_example(item)}", end="")
+    return 0
+
+
+def _type_of(name: str) -> str:
+    """Return the type of a destination in the file by its name, else the name itself: it may be a type."""
+    file = config_file.read(os.environ)
+    given = file.values.get("destinations") if file is not None else None
+    objects = [item for item in given or () if isinstance(item, dict)] if isinstance(given, list) else []
+    return next((str(item.get("type")) for item in objects if item.get("name") == name), name)
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _example(item: Mapping[str, Any]) -> str:
+    config = {
+        field["name"]: field["example"] or field["default"] or f"<{field['name']}>"
+        for field in item["fields"]
+        if field["required"] or field["secret"] or field["default"] is not None
+    }
+    return toml.destinations([{"type": item["type"], "config": config}])

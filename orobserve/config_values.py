@@ -1,0 +1,96 @@
+"""What a setting's value may look like, whoever gives it. Every parser takes the setting's name for its error message.
+
+It knows no setting by name, no environment and no file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from typing import TYPE_CHECKING
+
+from orobserve.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+TRUE, FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
+
+
+def nearest(name: str, known: Iterable[str], otherwise: str = "remove it, or check its spelling") -> str:
+    """Return the fix for a name that is not known."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else otherwise
+
+
+def boolean(setting: str, value: object) -> bool:
+    """Read true or false, also as a word."""
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if isinstance(value, str) and word in TRUE | FALSE:
+        return word in TRUE
+    raise ConfigurationError(setting, value, allowed="true or false", fix=f"set {setting} to true or false")
+
+
+def tri_state(setting: str, value: object) -> bool | None:
+    """Read true, false, or `auto` (None)."""
+    return None if value is None or value == "auto" else boolean(setting, value)
+
+
+def integer(setting: str, value: object) -> int:
+    """Read a whole number, 0 or more."""
+    try:
+        number = int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else -1
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise ConfigurationError(setting, value, allowed="a whole number, 0 or more", fix=f"for example {setting}=100")
+    return number
+
+
+def number(value: object) -> float | None:
+    """Return a number, also one written as text; None for anything else, and for what is not finite."""
+    if not isinstance(value, (int, float, str)) or isinstance(value, bool):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def positive(setting: str, value: object) -> float:
+    """Read a number above 0."""
+    found = number(value)
+    if found is None or found <= 0:
+        raise ConfigurationError(setting, value, allowed="a number above 0", fix=f"for example {setting}=10")
+    return found
+
+
+class OneOf:
+    """Reads one of a few words, in any case."""
+
+    def __init__(self, *allowed: str) -> None:
+        self.allowed = allowed
+
+    def __call__(self, setting: str, value: object) -> str:
+        """Return the word as it is listed."""
+        word = str(value).strip().lower()
+        if not isinstance(value, str) or word not in self.allowed:
+            near = difflib.get_close_matches(word, self.allowed, n=1)
+            raise ConfigurationError(
+                setting, value, allowed=", ".join(map(repr, self.allowed)), fix=f"use {(near or self.allowed)[0]!r}"
+            )
+        return word
+
+
+def names(setting: str, value: object) -> tuple[str, ...]:
+    """Read a list of names, or one text with commas."""
+    if isinstance(value, str):
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+    if isinstance(value, (list, tuple, set, frozenset)) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    raise ConfigurationError(
+        setting, value, allowed="a list of names, or one text with commas", fix=f'for example {setting}=["a", "b"]'
+    )

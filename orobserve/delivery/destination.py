@@ -1,0 +1,236 @@
+"""A destination: an exporter, its policy, a queue and a thread. A slow or dead one delays nobody else.
+
+It must not know what a payload looks like, nor what the policy is.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from orobserve._guard import guard
+from orobserve.delivery.clock import Clock
+from orobserve.delivery.exporter import DirectExporter, Result, Verdict
+from orobserve.delivery.sender import Sender
+from orobserve.delivery.state import Drop, State, Tally
+from orobserve.delivery.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orobserve.delivery.exporter import HTTPExporter
+    from orobserve.generation import Generation
+
+_NO_TIME = "there was no time left to send them"
+_all: weakref.WeakSet[Destination] = weakref.WeakSet()
+
+
+class Destination:
+    """Delivers generations in batches, on a thread of its own that the first one starts.
+
+    Args:
+        name: as the user calls it.
+        exporter: what makes the payload.
+        policy: returns the generation as it may be sent, or None.
+        capacity: of the queue, in generations; the newest is dropped when it is full.
+        linger: seconds that the first generation of a batch waits for others.
+        sender: how attempts are made, and how long; one for each destination.
+        clock: the time.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        exporter: HTTPExporter | DirectExporter,
+        policy: Callable[[Generation], Generation | None],
+        *,
+        capacity: int = 2048,
+        linger: float = 1.0,
+        sender: Sender | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.name = name
+        self.exporter = exporter
+        self._policy = policy
+        self._clock = clock or Clock()
+        self._sender = sender or Sender(clock=self._clock)
+        self._tally = Tally(name, exporter.TYPE)
+        self._worker = Worker(
+            f"orobserve-{name}", take=self._take, deliver=self._deliver, finish=self._finish, clock=self._clock
+        )
+        self._worker.capacity, self._worker.linger = capacity, linger
+        self._worker.size = exporter.LIMITS.items
+        self._holds = True  # what is the exporter's to give back
+        _all.add(self)
+
+    @property
+    def on_drop(self) -> Callable[[str, str, int], None] | None:
+        """Who is told of lost generations: the destination's name, the reason, how many."""
+        return self._tally.on_drop
+
+    @on_drop.setter
+    def on_drop(self, callback: Callable[[str, str, int], None] | None) -> None:
+        self._tally.on_drop = callback
+
+    @property
+    def state(self) -> State:
+        """The counters as they stand."""
+        return self._tally.state(self._worker.queued)
+
+    def offer(self, generation: Generation) -> None:
+        """Queue a generation; never waits, and tells nobody but the counters when there is no room."""
+        lost = self._worker.put(generation)
+        if lost is not None:
+            reason = "the queue is full" if lost is Drop.QUEUE_FULL else "the destination is closed"
+            self._tally.dropped(lost, 1, reason)
+
+    def hurry(self) -> int:
+        """Have what is queued sent at once, and a batch that waits for its next attempt tried now."""
+        return self._worker.hurry()
+
+    def wait(self, target: int, deadline: float) -> bool:
+        """Wait until what a `hurry` was about is delivered or dropped; False if the deadline came first."""
+        return self._worker.wait(target, deadline)
+
+    def close(self, deadline: float) -> None:
+        """Take no more generations; what is queued may be sent until the deadline. Harmless if repeated."""
+        self._worker.close(deadline)
+
+    def join(self, deadline: float) -> bool:
+        """Wait until a closed destination is done; False if the deadline came first, and the queue is then dropped."""
+        if not self._worker.started:
+            self._finish()
+            return True
+        left = self._worker.join(deadline)
+        if left:
+            self._tally.dropped(Drop.SHUTDOWN, left, _NO_TIME)
+        return self._worker.finished
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: what is queued and what is open is the parent's."""
+        self._worker.reset()
+        self._tally.reset()
+        self._sender.forget()
+        self._holds = False
+
+    def _take(self, generation: Generation) -> Generation | None:
+        with guard:
+            kept = self._policy(generation)
+            if kept is None:
+                self._tally.withheld()
+            return kept
+        self._tally.dropped(Drop.POLICY, 1, "a filter, sampler or mask raised an error")
+        return None
+
+    def _deliver(self, batch: list[Generation]) -> None:
+        deadline = self._clock.now() + self._sender.patience
+        self._holds = True
+        parts = [batch]
+        while parts:
+            part = parts.pop()
+            if self._worker.expired:
+                self._tally.dropped(Drop.SHUTDOWN, len(part), _NO_TIME)
+                continue
+            smaller = None
+            with guard:
+                smaller = self._deliver_part(part, deadline)
+            if smaller is None:
+                self._tally.dropped(Drop.REJECTED, len(part), "the exporter's answer makes no sense; see the log")
+            else:
+                parts += reversed(smaller)
+
+    def _deliver_part(self, part: list[Generation], deadline: float) -> list[list[Generation]]:
+        """Deliver or drop; returns the smaller parts that are to be tried instead."""
+        exporter = self.exporter
+        if isinstance(exporter, DirectExporter):
+            attempt = partial(self._export, exporter, part)
+        else:
+            request = None
+            with guard:
+                request = exporter.encode(part)
+            if request is None:
+                return self._singly(part)
+            if len(request.body) > exporter.LIMITS.bytes:
+                return self._smaller(part, f"the payload has more than {exporter.LIMITS.bytes} bytes")
+            attempt = partial(self._sender.attempt, request, exporter.judge)
+        result = self._persist(attempt, deadline)
+        if result.verdict is Verdict.TOO_LARGE:
+            return self._smaller(part, result.reason)
+        self._settle(result, len(part))
+        return []
+
+    def _export(self, exporter: DirectExporter, part: list[Generation]) -> Result:
+        kind = ""
+        with guard:
+            try:
+                return exporter.export(part)
+            except BaseException as error:
+                kind = type(error).__qualname__  # its text may quote a key
+                raise
+        return Result(verdict=Verdict.RETRY, reason=f"the destination's client raised {kind}")
+
+    def _persist(self, attempt: Callable[[], Result], deadline: float) -> Result:
+        """Make attempts until one says something else than `RETRY`, or time is over."""
+        attempts = 0
+        while True:
+            attempts += 1
+            urges = self._worker.urges
+            result = attempt()
+            left = deadline - self._clock.now()
+            if result.verdict is not Verdict.RETRY or left <= 0:
+                return result
+            self._tally.failed("generations wait and are sent again", result.reason)
+            delay = self._sender.delay(attempts)
+            if result.retry_after is not None:
+                delay = max(result.retry_after, self._sender.delay(1))  # "0 seconds" is no leave to hammer
+            if not self._worker.pause(min(delay, left), urges):
+                return result
+            self._tally.retried()
+
+    def _settle(self, result: Result, count: int) -> None:
+        if result.verdict is Verdict.DELIVERED:
+            self._tally.delivered(count - result.rejected, self._clock.epoch())
+            if result.rejected:
+                self._tally.dropped(Drop.REJECTED_IN_PART, result.rejected, result.reason)
+        elif result.verdict is Verdict.REJECTED:
+            self._tally.dropped(Drop.REJECTED, count, result.reason)
+        else:
+            self._tally.dropped(Drop.SHUTDOWN if self._worker.closing else Drop.EXPIRED, count, result.reason)
+
+    def _singly(self, part: list[Generation]) -> list[list[Generation]]:
+        """Answer a batch that cannot be encoded: one bad generation does not take the others with it."""
+        if len(part) > 1:
+            return [[generation] for generation in part]
+        self._tally.dropped(Drop.ENCODE, 1, "the exporter could not encode it; see the log")
+        return []
+
+    def _smaller(self, part: list[Generation], reason: str) -> list[list[Generation]]:
+        """Answer a batch that is too large."""
+        if len(part) > 1:
+            half = len(part) // 2
+            return [part[:half], part[half:]]
+        if part[0].content is not None:
+            self._tally.note("a generation is sent without its content", reason)
+            return [[replace(part[0], content=None)]]
+        self._tally.dropped(Drop.TOO_LARGE, 1, reason)
+        return []
+
+    def _finish(self) -> None:
+        """Give back what is held."""
+        self._sender.close()
+        if self._holds and isinstance(self.exporter, DirectExporter):
+            self._holds = False
+            with guard:
+                self.exporter.close()
+
+
+def _after_fork() -> None:
+    for destination in _all:
+        destination.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - it is missing on Windows
+    os.register_at_fork(after_in_child=_after_fork)
