@@ -16,7 +16,6 @@ from orobserve._worker import Worker
 from orobserve.capture import _patches, client
 from orobserve.capture._tap import end_open_streams
 from orobserve.capture.observer import Observer
-from orobserve.delivery.assembly import assemble
 from orobserve.enrichment import Enricher, Source
 from orobserve.key_budget import KeyBudgets
 from orobserve.telemetry import console, names, providers, release
@@ -76,6 +75,8 @@ def _observer(settings: Config) -> Observer:
     _enricher.configure(settings)
     _close_hub(EXIT_BUDGET)
     if settings.destinations:
+        from orobserve.delivery.assembly import assemble  # noqa: PLC0415 - brings an HTTP client
+
         _state["hub"] = assemble(settings.destinations, outlets.provider, outlets.lose)
     _endings.at_sigterm(_flush_at_end, EXIT_BUDGET)
     observer = Observer(settings, recorder)

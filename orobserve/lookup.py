@@ -10,8 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import context as otel_context
-
+from orobserve._quiet import quiet, silence
 from orobserve._version import __version__
 from orobserve.wire.errors import retry_after
 from orobserve.wire.record import is_record_of
@@ -90,33 +89,24 @@ class Client:
         import httpx  # noqa: PLC0415 - nothing of it is loaded before the first question
 
         headers = {"Authorization": f"Bearer {source.key}"} if source.key else {}
-        token = otel_context.attach(_QUIET)
         try:
-            return self._pool().get(source.api + path, params=query, headers=headers)
+            with quiet():
+                return self._pool().get(source.api + path, params=query, headers=headers)
         except httpx.TransportError:
             return None
-        finally:
-            otel_context.detach(token)
 
     def _pool(self) -> httpx.Client:
         import httpx  # noqa: PLC0415
 
         with self._lock:
             if self._client is None:
+                silence("httpx")
                 self._client = httpx.Client(
                     timeout=_TIMEOUT,
                     limits=httpx.Limits(max_connections=_CONNECTIONS),
                     headers={"User-Agent": f"orobserve/{__version__}", "Accept": "application/json"},
                 )
             return self._client
-
-
-# Instrumentations of HTTP clients, our own among them, leave our questions alone.
-_QUIET = otel_context.set_value(
-    "suppress_instrumentation",
-    True,  # noqa: FBT003 - the API's own call
-    otel_context.set_value(otel_context._SUPPRESS_INSTRUMENTATION_KEY, True),  # noqa: FBT003, SLF001 - its public use
-)
 
 
 def _parsed(response: httpx.Response) -> dict[str, Any]:

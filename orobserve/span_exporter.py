@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from orobserve import config
 from orobserve._guard import guard
+from orobserve._quiet import quiet
 from orobserve.delivery.clock import Clock
 from orobserve.delivery.destination import Destination
 from orobserve.delivery.policy import policy_for
-from orobserve.delivery.quiet import quiet
 from orobserve.delivery.settings import Shared, resolve
 from orobserve.delivery.state import Drop
 from orobserve.errors import ConfigurationError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from orobserve.delivery.exporter import DirectExporter, Exporter, HTTPExporter
+    from orobserve.delivery.exporter import Exporter
     from orobserve.delivery.settings import DestinationSettings
     from orobserve.delivery.state import State
     from orobserve.generation import Generation
@@ -51,7 +51,7 @@ class _InPlace(Destination):
     """
 
     def __init__(self, settings: DestinationSettings) -> None:
-        exporter = cast("HTTPExporter | DirectExporter", settings.make())
+        exporter = settings.make()
         super().__init__(settings.name, exporter, policy_for(settings))
         self._lock = threading.Lock()
 

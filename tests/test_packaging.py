@@ -48,7 +48,7 @@ def test_the_core_stays_light() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = {requirement.split(">")[0] for requirement in project["dependencies"]}
     otel = {"opentelemetry-api", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"}
-    assert needed == otel | {"httpx", "typing-extensions", "wrapt"}
+    assert needed == otel | {"httpx", "tomli", "typing-extensions", "wrapt"}
 
 
 def test_the_top_level_is_as_agreed() -> None:

@@ -68,7 +68,7 @@ class Opik(HTTPExporter):
         if not config["api_key"] and self._base.startswith(_CLOUD):
             raise ValueError("set api_key (or OPIK_API_KEY), or the base_url of a server of your own")
 
-    def encode(self, batch: Sequence[Generation]) -> list[HTTPRequest]:  # type: ignore[override]
+    def encode(self, batch: Sequence[Generation]) -> list[HTTPRequest]:
         """Return the requests that deliver a batch, in the order in which they are to be sent."""
         traces: dict[str, _Item] = {}
         spans: dict[str, _Item] = {}

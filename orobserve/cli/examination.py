@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from opentelemetry import metrics, trace
@@ -29,7 +29,6 @@ from orobserve.wire.redact import redact
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orobserve.delivery.exporter import HTTPExporter
     from orobserve.delivery.settings import DestinationSettings
 
 _PACKAGES = (
@@ -229,7 +228,7 @@ def destinations(configured: Sequence[DestinationSettings], problems: list[Probl
 
 def probed(settings: DestinationSettings) -> dict[str, Any]:
     """Return what a destination answers to the cheapest question that proves its settings right."""
-    exporter = cast("HTTPExporter | DirectExporter", settings.make())
+    exporter = settings.make()
     try:
         found = probe(exporter)
     finally:

@@ -8,7 +8,7 @@ import secrets
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from orobserve import config
 from orobserve.cli import examination, table
@@ -22,7 +22,6 @@ from orobserve.generation import Content, Generation, Message, Outcome, Request,
 if TYPE_CHECKING:
     import argparse
 
-    from orobserve.delivery.exporter import DirectExporter, HTTPExporter
     from orobserve.delivery.settings import DestinationSettings
 
 MARK = "orobserve-test"
@@ -79,7 +78,7 @@ def _send(settings: DestinationSettings) -> dict[str, Any]:
     """Send the test generation as any other is sent, whatever the filters and the sampling."""
     chosen = replace(settings, sampling_rate=1.0, filter_rules=None, api_key_hashes=None)
     generation, clock = _generation(time.time_ns()), Clock()
-    exporter = cast("HTTPExporter | DirectExporter", settings.make())
+    exporter = settings.make()
     destination = Destination(settings.name, exporter, policy_for(chosen), linger=0.0)
     destination.offer(generation)
     deadline = clock.now() + _TIMEOUT

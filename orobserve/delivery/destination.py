@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from orobserve._guard import guard
 from orobserve.delivery.clock import Clock
-from orobserve.delivery.exporter import DirectExporter, Result, Verdict
+from orobserve.delivery.exporter import DirectExporter, HTTPRequest, Result, Verdict
 from orobserve.delivery.sender import Sender
 from orobserve.delivery.state import Drop, State, Tally
 from orobserve.delivery.worker import Worker
@@ -21,7 +21,7 @@ from orobserve.delivery.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orobserve.delivery.exporter import HTTPExporter
+    from orobserve.delivery.exporter import HTTPExporter, HTTPResponse
     from orobserve.generation import Generation
 
 _NO_TIME = "there was no time left to send them"
@@ -148,19 +148,31 @@ class Destination:
         if isinstance(exporter, DirectExporter):
             attempt = partial(self._export, exporter, part)
         else:
-            request = None
+            requests = None
             with guard:
-                request = exporter.encode(part)
-            if request is None:
+                encoded = exporter.encode(part)
+                requests = [encoded] if isinstance(encoded, HTTPRequest) else list(encoded)
+            if requests is None:
                 return self._singly(part)
-            if len(request.body) > exporter.LIMITS.bytes:
+            if any(len(request.body) > exporter.LIMITS.bytes for request in requests):
                 return self._smaller(part, f"the payload has more than {exporter.LIMITS.bytes} bytes")
-            attempt = partial(self._sender.attempt, request, exporter.judge)
+            attempt = partial(self._send, requests, exporter.judge)
         result = self._persist(attempt, deadline)
         if result.verdict is Verdict.TOO_LARGE:
             return self._smaller(part, result.reason)
         self._settle(result, len(part))
         return []
+
+    def _send(self, requests: list[HTTPRequest], judge: Callable[[HTTPResponse], Result]) -> Result:
+        """Send the requests that are left, in order, up to the first that is not delivered."""
+        rejected, reason = 0, ""
+        while requests:
+            result = self._sender.attempt(requests[0], judge)
+            if result.verdict is not Verdict.DELIVERED:
+                return result
+            rejected, reason = rejected + result.rejected, reason or result.reason
+            del requests[0]
+        return Result(verdict=Verdict.DELIVERED, rejected=rejected, reason=reason)
 
     def _export(self, exporter: DirectExporter, part: list[Generation]) -> Result:
         kind = ""
@@ -192,9 +204,10 @@ class Destination:
 
     def _settle(self, result: Result, count: int) -> None:
         if result.verdict is Verdict.DELIVERED:
-            self._tally.delivered(count - result.rejected, self._clock.epoch())
-            if result.rejected:
-                self._tally.dropped(Drop.REJECTED_IN_PART, result.rejected, result.reason)
+            rejected = min(result.rejected, count)  # some products count spans, of which a generation may be several
+            self._tally.delivered(count - rejected, self._clock.epoch())
+            if rejected:
+                self._tally.dropped(Drop.REJECTED_IN_PART, rejected, result.reason)
         elif result.verdict is Verdict.REJECTED:
             self._tally.dropped(Drop.REJECTED, count, result.reason)
         else:

@@ -99,6 +99,10 @@ class Exporter:
         """
         self.config = config
 
+    def ddl(self) -> str | None:
+        """Return the statement that makes the table this destination writes to, if it writes to one."""
+        return None
+
     def is_served_by(self, provider: object) -> bool:
         """Tell whether a tracer provider of the application delivers our spans to the same place already."""
         del provider
@@ -108,8 +112,11 @@ class Exporter:
 class HTTPExporter(Exporter):
     """A destination that takes HTTP requests. `encode` and `probe` are pure."""
 
-    def encode(self, batch: Sequence[Generation]) -> HTTPRequest:
-        """Return the request that delivers a batch (never empty)."""
+    def encode(self, batch: Sequence[Generation]) -> HTTPRequest | Sequence[HTTPRequest]:
+        """Return the request that delivers a batch (never empty), or several that are sent in this order.
+
+        The batch is delivered when all of them are. When one fails, all of them may be sent again.
+        """
         raise NotImplementedError
 
     def judge(self, response: HTTPResponse) -> Result:

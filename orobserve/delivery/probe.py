@@ -7,9 +7,9 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from orobserve._guard import guard
+from orobserve._quiet import quiet
 from orobserve.delivery.clock import Clock
 from orobserve.delivery.exporter import DirectExporter, Result, Verdict
-from orobserve.delivery.quiet import quiet
 from orobserve.delivery.sender import Sender
 
 if TYPE_CHECKING:

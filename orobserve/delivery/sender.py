@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import httpx
 
 from orobserve._guard import guard
+from orobserve._quiet import silence
 from orobserve._version import __version__
 from orobserve.delivery.clock import Clock
 from orobserve.delivery.exporter import HTTPResponse, Result, Verdict
-from orobserve.delivery.quiet import silence
 from orobserve.wire.errors import retry_after
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Sender:
         self._clock = clock or Clock()
         self._chance = chance
         self._client: httpx.Client | None = None
+        self._inherited: list[httpx.Client | None] = []
 
     def delay(self, attempts: int) -> float:
         """Return the seconds to wait after so many attempts (1 or more): half to all of what the doubling gives."""
@@ -97,7 +98,8 @@ class Sender:
             self._client = None
 
     def forget(self) -> None:
-        """Leave the connections to the parent process: they are its own."""
+        """Leave the connections to the parent process; closing them here takes a lock that a thread there may hold."""
+        self._inherited.append(self._client)  # or the garbage collector warns of sockets that nobody closed
         self._client = None
 
     def _exchange(self, request: HTTPRequest) -> HTTPResponse | Result:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from orobserve.config_values import OneOf, boolean, names, nearest, number
 from orobserve.delivery import filters, privacy
 from orobserve.delivery.destination_config import HIDDEN, check, make_once, squash
-from orobserve.delivery.exporter import Exporter
+from orobserve.delivery.exporter import DirectExporter, HTTPExporter
 from orobserve.delivery.sampling import Exempt
 from orobserve.errors import ConfigurationError
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from orobserve.delivery.filters import Filters
     from orobserve.delivery.privacy import Mask, Pattern
 
-ExporterClass: TypeAlias = "type[Exporter]"
+Made: TypeAlias = "HTTPExporter | DirectExporter"
+ExporterClass: TypeAlias = "type[HTTPExporter | DirectExporter]"
 
 GROUP = "orobserve.exporters"
 _SERVERS_OWN = {"id", "workspace_id", "created_at", "updated_at"}
@@ -51,7 +52,7 @@ class DestinationSettings:
     name: str
     exporter: ExporterClass
     config: Mapping[str, Any] = field(repr=False)  # may hold secrets
-    ready: Exporter | None = field(default=None, repr=False)  # given ready-made
+    ready: Made | None = field(default=None, repr=False)  # given ready-made
     enabled: bool = True
     privacy_mode: bool = False
     sampling_rate: float = 1.0
@@ -72,7 +73,7 @@ class DestinationSettings:
         reads = self.filter_rules is not None and self.filter_rules.reads_content
         return self.enabled and (reads or not self.privacy_mode)
 
-    def make(self) -> Exporter:
+    def make(self) -> Made:
         """Return the exporter: the ready-made one, or a new one."""
         return self.ready if self.ready is not None else self.exporter(self.config)
 
@@ -84,7 +85,7 @@ def installed() -> Mapping[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=GROUP)}
 
 
-def find_exporter(kind: str, setting: str = "type") -> type[Exporter]:
+def find_exporter(kind: str, setting: str = "type") -> ExporterClass:
     """Return the class of a type, in whatever way it is spelt (`otel_collector`, `OTel-Collector`).
 
     Raises:
@@ -94,7 +95,7 @@ def find_exporter(kind: str, setting: str = "type") -> type[Exporter]:
     for name, point in points.items():
         if squash(name) == squash(kind):
             try:
-                found: type[Exporter] = point.load()
+                found: ExporterClass = point.load()
             except ImportError as error:
                 fix = f"pip install 'orobserve[{name}]'"
                 raise ConfigurationError(
@@ -125,7 +126,7 @@ def resolve(setting: str, value: object, shared: Shared) -> tuple[DestinationSet
 def _items(setting: str, value: object) -> Sequence[object]:
     if isinstance(value, str):
         return names(setting, value)
-    if isinstance(value, (dict, Exporter)):
+    if isinstance(value, (dict, HTTPExporter, DirectExporter)):
         return [value]
     if isinstance(value, (list, tuple, set, frozenset)):
         return list(value)
@@ -141,13 +142,13 @@ def _one(setting: str, index: int, item: object, shared: Shared) -> DestinationS
     label = f"{setting}[{index}]"
     if isinstance(item, str):
         return _from_object(label, {"config": {}}, find_exporter(item, setting), shared)
-    if isinstance(item, Exporter):
+    if isinstance(item, (HTTPExporter, DirectExporter)):
         item = {"exporter": item}
     if not isinstance(item, dict):
         raise _no_destination(label, item)
     ready = item.get("exporter")
     if ready is not None:
-        if not isinstance(ready, Exporter):
+        if not isinstance(ready, (HTTPExporter, DirectExporter)):
             raise ConfigurationError(
                 f"{label}.exporter", ready, allowed="an Exporter object", fix="make it: Class(config)"
             )
@@ -161,7 +162,7 @@ def _one(setting: str, index: int, item: object, shared: Shared) -> DestinationS
 
 
 def _from_object(
-    label: str, item: Mapping[str, Any], exporter: type[Exporter], shared: Shared, ready: Exporter | None = None
+    label: str, item: Mapping[str, Any], exporter: ExporterClass, shared: Shared, ready: Made | None = None
 ) -> DestinationSettings:
     values = _policy(label, item, exporter)
     own = values.pop("mask", None)
@@ -185,7 +186,7 @@ def _from_object(
     )
 
 
-def _policy(label: str, item: Mapping[str, Any], exporter: type[Exporter]) -> dict[str, Any]:
+def _policy(label: str, item: Mapping[str, Any], exporter: ExporterClass) -> dict[str, Any]:
     """Return what is given besides the type, checked one by one; null is the default."""
     known = {squash(key): key for key in _KEYS}
     values: dict[str, Any] = {}

@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from orobserve._guard import guard
-from orobserve.delivery.quiet import quiet
+from orobserve._quiet import quiet
 from orobserve.delivery.state import Drop
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan
 
+from orobserve._quiet import SUPPRESSION_KEYS
 from orobserve.telemetry import names
 
 if TYPE_CHECKING:
@@ -27,14 +28,6 @@ _OPENINFERENCE_KINDS = frozenset({"LLM", "EMBEDDING", "RERANKER"})
 _SCOPES = frozenset({"opentelemetry.util.genai.handler"})  # starts its spans without attributes
 _NEVER_SUPPRESSING = frozenset({"com.anthropic.sdk.python"})
 _METERED_SCOPES = ("opentelemetry.instrumentation.", "opentelemetry.util.genai.")
-
-# The keys are private names of the API package, and the plain texts are what older instrumentations set.
-SUPPRESSION_KEYS = (
-    otel_context._SUPPRESS_INSTRUMENTATION_KEY,  # noqa: SLF001
-    otel_context._SUPPRESS_HTTP_INSTRUMENTATION_KEY,  # noqa: SLF001
-    "suppress_instrumentation",
-    "suppress_http_instrumentation",
-)
 
 _claimed: weakref.WeakSet[Span] = weakref.WeakSet()
 _filled: weakref.WeakKeyDictionary[Span, set[str]] = weakref.WeakKeyDictionary()  # what on it is ours

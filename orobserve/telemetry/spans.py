@@ -13,6 +13,7 @@ from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, StatusCode
 
 from orobserve._guard import guard
+from orobserve._quiet import SUPPRESSION_KEYS
 from orobserve.generation import Enrichment
 from orobserve.telemetry import attempts, attributes, content, names, nested
 from orobserve.telemetry.places import Places, identify, is_inside
@@ -253,7 +254,7 @@ def _aloud(
     """
     if beneath is None:
         return act(*given, **named)
-    for key in nested.SUPPRESSION_KEYS:
+    for key in SUPPRESSION_KEYS:
         if otel_context.get_value(key, beneath):
             beneath = otel_context.set_value(key, None, beneath)
     token = otel_context.attach(beneath)

@@ -1,4 +1,4 @@
-"""Our own uploads are nobody's business: no instrumentation sees them, and no log line of httpx quotes their URLs."""
+"""Our own requests are nobody's business: no instrumentation sees them, and no log line of httpx quotes their URLs."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from opentelemetry.context import Context
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# The same that `orobserve.telemetry.nested` reads, which is no business of this package; a test compares them.
-KEYS = (
+# The first two are private names of the API package, the plain texts are what older instrumentations set.
+SUPPRESSION_KEYS = (
     otel_context._SUPPRESS_INSTRUMENTATION_KEY,  # noqa: SLF001
     otel_context._SUPPRESS_HTTP_INSTRUMENTATION_KEY,  # noqa: SLF001
     "suppress_instrumentation",
     "suppress_http_instrumentation",
 )
-_OURS = otel_context.create_key("orobserve-upload")
+_OURS = otel_context.create_key("orobserve-own-request")
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """Suppress instrumentation in the block; no span is current in it, whatever was current outside."""
-    token = otel_context.attach(Context(dict.fromkeys((*KEYS, _OURS), True)))
+    token = otel_context.attach(Context(dict.fromkeys((*SUPPRESSION_KEYS, _OURS), True)))
     try:
         yield
     finally:
