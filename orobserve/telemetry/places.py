@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
+from orobserve.generation import changed
 from orobserve.telemetry import ids
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def identify(generation: Generation, span: Span, origin: Context) -> Generation:
         origin: the context in which the call was made.
     """
     found = span.get_span_context()
-    if span.is_recording() and found.is_valid:
+    if found.is_valid and not isinstance(span, NonRecordingSpan):
         parent = getattr(span, "parent", None)
         return _with_ids(generation, found.trace_id, found.span_id, parent.span_id if parent else 0)
     outer, given = trace.get_current_span(origin).get_span_context(), generation.request.trace
@@ -100,7 +100,7 @@ def identify(generation: Generation, span: Span, origin: Context) -> Generation:
 
 
 def _with_ids(generation: Generation, trace_id: int, span_id: int, parent_span_id: int) -> Generation:
-    return replace(
+    return changed(
         generation,
         trace_id=trace.format_trace_id(trace_id),
         span_id=trace.format_span_id(span_id),

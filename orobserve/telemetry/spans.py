@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -14,7 +14,7 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, Status
 
 from orobserve._guard import guard
 from orobserve._quiet import SUPPRESSION_KEYS
-from orobserve.generation import Enrichment
+from orobserve.generation import Enrichment, changed
 from orobserve.telemetry import attempts, attributes, content, names, nested
 from orobserve.telemetry.places import Places, identify, is_inside
 from orobserve.telemetry.waiting import Waiting
@@ -142,8 +142,6 @@ class Recorder:
         span = begun.span
         if generation.job is not None and not generation.job.finished:
             self._jobs.begin(generation, span.get_span_context())
-        if self._listen() is not None:
-            generation = identify(generation, span, begun.origin)
         waiting = Waiting(
             span=span.get_span_context(),
             close=close,
@@ -151,6 +149,7 @@ class Recorder:
             standard=standard,
             events=self._events,
             listen=self._listen,
+            identify=lambda known: identify(known, span, begun.origin),
         )
         status: str | None = ""
         if metrics is not None:
@@ -160,7 +159,7 @@ class Recorder:
         if status is None:
             return
         if status:
-            generation = replace(generation, enrichment=Enrichment(status=status))
+            generation = changed(generation, enrichment=Enrichment(status=status))
         if status == "dropped" and metrics is not None:
             metrics.drop("enrichment", "queue_full")
         waiting.end(generation)

@@ -28,6 +28,7 @@ class Waiting:
         standard: whether the `gen_ai.*` metrics are ours to record.
         events: where late news go.
         listen: who gets the record, if anybody does.
+        identify: gives the record the ids of its span.
     """
 
     span: SpanContext
@@ -36,6 +37,7 @@ class Waiting:
     standard: bool
     events: Events
     listen: Callable[[], Callable[[Generation], None] | None]
+    identify: Callable[[Generation], Generation]
     before: Generation | None = None
 
     def end(self, generation: Generation) -> None:
@@ -65,4 +67,4 @@ class Waiting:
     def _hand_on(self, generation: Generation) -> None:
         listen = self.listen()
         if listen is not None:
-            listen(generation)
+            listen(self.identify(generation))

@@ -164,7 +164,15 @@ def _file(file: Object) -> Part:
     return parts.media(file.get("file_data") or file.get("url"), "file")
 
 
+_PLAIN = {"role", "content"}
+_ROLES = {"user", "assistant", "system"}
+
+
 def _message(message: Object, role: str, finish_reason: str | None = None) -> Message:
+    if message.keys() == _PLAIN and message["role"] in _ROLES and type(message["content"]) is str:
+        content = message["content"]  # the usual message of a request
+        parts_of_it = (Text(content=content),) if content else ()
+        return Message(role=message["role"], parts=parts_of_it, finish_reason=finish_reason)
     found: list[Part] = []
     if reasoning := _reasoning(message):
         found.append(Reasoning(content=reasoning))

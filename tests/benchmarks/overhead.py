@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 
 import orobserve
 from orobserve import _runtime
+from orobserve.delivery import DirectExporter, Result, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -76,6 +77,17 @@ class NoExport(SpanExporter):
         """Forget."""
         del spans
         return SpanExportResult.SUCCESS
+
+
+class Nowhere(DirectExporter):
+    """A destination that takes everything at once."""
+
+    TYPE, TITLE = "nowhere", "Nowhere"
+
+    def export(self, batch: Sequence[Any]) -> Result:
+        """Forget."""
+        del batch
+        return Result(verdict=Verdict.DELIVERED)
 
 
 class Chunks(httpx.SyncByteStream):
@@ -146,6 +158,16 @@ class Bench:
             orobserve.uninstrument()
             _runtime._enricher._reset()  # nobody is there to answer a look-up
         return min(observed) - min(plain)
+
+    def added_here(self, action: Callable[[], float | None], number: int, **settings: Any) -> float:
+        """Return what observing adds to the time of the calling thread alone, with look-ups, in microseconds."""
+
+        def alone() -> float:
+            start = time.thread_time()
+            action()
+            return time.thread_time() - start
+
+        return self.added(alone, number, **{"enrichment": "always", "enrichment_limit": 1_000_000, **settings})
 
     def span(self, action: Callable[[], object], tracer: Tracer, number: int) -> tuple[float, float]:
         """Return what a bare SDK span of 25 attributes costs around the action, and alone in a loop, in microseconds.
@@ -236,6 +258,17 @@ def measure(rounds: int) -> Iterator[dict[str, Any]]:
     yield _row("call of 2 KB, not streamed", added, "µs", floor, added / span, "2.5 x")
     added = bench.added(call, 100, enrichment="always", enrichment_limit=1_000_000)
     yield _row("  the same, its record looked up later", added, "µs", floor, added / span, "2.5 x")
+    added = bench.added_here(call, 100)
+    yield _row("  the same, on the caller's own thread", added, "µs", floor, added / span, None)
+    five = [{"exporter": Nowhere({}), "name": str(n)} for n in range(5)]
+    yield _row(
+        "  five destinations: more on that thread",
+        bench.added_here(call, 100, destinations=five) - added,
+        "µs",
+        "",
+        None,
+        "10 µs",
+    )
     floor_loads = f"json.loads of a chunk: {loads:.2f} µs"
     added = bench.added(stream, 10) / CHUNKS
     yield _row(f"stream, per chunk of {CHUNKS}, its end included", added, "µs", floor_loads, added / loads, "3 µs")
