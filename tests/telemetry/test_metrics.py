@@ -159,7 +159,7 @@ def test_active_requests_and_drops(telemetry: Telemetry) -> None:
     metrics.begin("chat")
     labels, point = only(telemetry.metrics["openrouter.client.active_requests"])
     assert (labels, point.value) == ({key: COMMON[key] for key in list(COMMON)[:2]}, 1)
-    metrics.record(record())
+    metrics.end("chat")
     assert only(telemetry.metrics["openrouter.client.active_requests"])[1].value == 0
     metrics.drop("generation", "queue_full")
     labels, point = only(telemetry.metrics["orobserve.dropped"])
