@@ -14,7 +14,7 @@ import os
 import random
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from itertools import count
 from queue import SimpleQueue
@@ -26,6 +26,8 @@ from orobserve.lookup import Answer, Client, Source
 from orobserve.wire.record import is_short_of_figures, merge, merge_content
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from orobserve.config import Config
     from orobserve.generation import Generation
 
@@ -34,7 +36,8 @@ SCHEDULE = (1.0, 2.0, 4.0, 6.5, 9.5, 15.0, 25.0, 40.0, 60.0)
 # After an aborted stream the provider may still be generating, and OpenRouter billing, for minutes.
 LONG_SCHEDULE = (1.0, 2.0, 4.0, 6.5, 9.5, 15.0, 30.0, 60.0, 120.0, 240.0, 420.0, 600.0)
 _JITTER = 0.1  # of the time between two look-ups
-_REFUSAL = 300.0  # seconds for which a key that was refused is not used again
+_REFUSAL = 300.0  # seconds for which a key that was refused is not used again, or a server not asked
+_MISSES = 20  # calls in a row without a record, after which a server is taken to keep none
 _UNFINISHED = {Outcome.CANCELLED, Outcome.ABANDONED, Outcome.TRUNCATED}
 
 _log = logging.getLogger("orobserve")
@@ -87,13 +90,15 @@ class _Books:
     due: list[tuple[float, int, _Lookup]] = field(default_factory=list)  # a heap
     deadlines: deque[_Lookup] = field(default_factory=deque)
     asked: SimpleQueue[_Lookup] = field(default_factory=SimpleQueue)
-    scheduler: threading.Thread | None = None
+    is_scheduled: bool = False
     threads: int = 0
     in_flight: int = 0
     ending: int = 0
     next_slot: float = 0.0
     paused: dict[str, float] = field(default_factory=dict)  # until when a server wants to be left alone
-    refused: dict[tuple[str, str | None], float] = field(default_factory=dict)
+    refused: dict[tuple[str, str | None], float] = field(default_factory=dict)  # a key of a server: until when
+    barren: dict[str, float] = field(default_factory=dict)  # a server that keeps no records: until when
+    misses: Counter[str] = field(default_factory=Counter)
 
 
 class Enricher:
@@ -118,6 +123,7 @@ class Enricher:
         self._interval = 1 / config.enrichment_rate
         self._limit = config.enrichment_limit
         self._books.refused.clear()
+        self._books.barren.clear()
 
     @property
     def held(self) -> int:
@@ -154,19 +160,28 @@ class Enricher:
         with books.changed:
             if self._is_refused(lookup, now):
                 return "unauthorized"
-            if len(books.waiting) >= room:
+            if books.barren.get(source.api, 0.0) > now:
+                return "not_found"
+            if len(books.waiting) >= room or not (books.is_scheduled or self._start(books, self._schedule)):
                 return "dropped"
+            books.is_scheduled = True
             books.waiting.add(lookup)
-            books.deadlines.append(lookup)
+            position = len(books.deadlines)
+            while position and books.deadlines[position - 1].deadline > lookup.deadline:
+                position -= 1  # the settings of one client may be more patient than another's
+            books.deadlines.insert(position, lookup)
             self._plan(books, lookup, now)
-            if books.scheduler is None:
-                books.scheduler = threading.Thread(
-                    target=self._schedule, args=(books,), name="orobserve-enrichment", daemon=True
-                )
-                books.scheduler.start()
-            elif books.due[0][2] is lookup or len(books.deadlines) == 1:
+            if books.due[0][2] is lookup or position == 0:
                 books.changed.notify_all()
         return None
+
+    def _start(self, books: _Books, run: Callable[[_Books], None]) -> bool:
+        """Start a thread; returns False where the system, or an interpreter that is ending, has none to give."""
+        try:
+            threading.Thread(target=run, args=(books,), name=f"orobserve{run.__name__}", daemon=True).start()
+        except RuntimeError:
+            return False
+        return True
 
     def _is_refused(self, lookup: _Lookup, now: float) -> bool:
         return self._books.refused.get(_account(lookup), 0.0) > now
@@ -210,18 +225,17 @@ class Enricher:
             start = max(due, books.next_slot)
             if start > now:
                 return start - now
+            if books.in_flight == books.threads:
+                books.threads += self._start(books, self._look_up_all)
+                if not books.threads:
+                    return 1.0
             heapq.heappop(books.due)
             books.next_slot = max(books.next_slot + self._interval, now)
             books.in_flight += 1
-            if books.in_flight > books.threads:
-                books.threads += 1
-                threading.Thread(
-                    target=self._work, args=(books,), name=f"orobserve-lookup-{books.threads}", daemon=True
-                ).start()
             books.asked.put(lookup)
         return None
 
-    def _work(self, books: _Books) -> None:
+    def _look_up_all(self, books: _Books) -> None:
         while True:
             lookup = books.asked.get()
             with guard:
@@ -288,8 +302,25 @@ class Enricher:
     def _settle(self, books: _Books, lookup: _Lookup, status: str) -> None:
         with books.changed:
             books.waiting.discard(lookup)
+            self._judge_server(books, lookup.source.api, status)
         with guard:
             lookup.call.settle(status, self._delay(lookup))
+
+    def _judge_server(self, books: _Books, api: str, status: str) -> None:
+        """Leave a server alone that never has a record: a gateway, say, that passes on inference only."""
+        if status == "complete":
+            books.misses[api] = 0
+        elif status == "not_found":
+            books.misses[api] += 1
+            if books.misses[api] == _MISSES:
+                _log.warning(
+                    "%s has given no record for %d calls in a row: it is asked again in five minutes. "
+                    "enrichment='never' turns the look-ups off.",
+                    api,
+                    _MISSES,
+                )
+            if books.misses[api] >= _MISSES:
+                books.barren[api] = self.clock.now() + _REFUSAL
 
     def _end(self, books: _Books, lookup: _Lookup, generation: Generation) -> bool:
         """End a call's span, unless that was done; returns whether it was done now."""

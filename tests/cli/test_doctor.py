@@ -14,7 +14,6 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from orobserve_exporters.console import Console
 
 import orobserve
 from orobserve import _guard, _runtime
@@ -23,6 +22,7 @@ from orobserve.cli import examination
 from orobserve.cli.main import main
 from orobserve.delivery.destination import Destination
 from orobserve.delivery.hub import Hub
+from orobserve_exporters.console import Console
 from tests.support.intake import Answer, Intake
 from tests.telemetry.calls import record
 

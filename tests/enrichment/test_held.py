@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -233,3 +234,58 @@ def test_the_rate_is_bounded(bench: Bench) -> None:
         bench.clock.advance(0.05, bench.enricher, to_the_end=False)
         assert len(bench.lookups) <= 2 + 10 * 0.05 * (step + 1)
     assert len(set(bench.lookups)) > 10
+
+
+def test_a_server_that_keeps_no_records_is_left_alone(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.sim.default = Scenario(record_status=404)
+    bench.instrument()
+    with caplog.at_level(logging.WARNING, "orobserve"):
+        for _ in range(25):
+            bench.call()
+        bench.advance(61)
+        asked = len(bench.lookups)
+        bench.call()
+    assert bench.telemetry.spans[-1].attributes[STATUS] == "not_found"
+    assert len(bench.lookups) == asked
+    (line,) = caplog.messages
+    assert "20 calls in a row" in line
+    bench.sim.default = Scenario(record_after=0)
+    bench.advance(301)
+    bench.call()
+    bench.advance(1)
+    assert bench.telemetry.spans[-1].attributes[STATUS] == "complete"
+
+
+def test_each_client_has_its_own_patience(bench: Bench) -> None:
+    bench.sim.default = Scenario(record_after=1000)
+    bench.instrument(enrichment_deadline=60)
+    bench.call()
+    bench.instrument(enrichment_deadline=5)
+    bench.call()
+    bench.advance(6)
+    assert len(bench.telemetry.spans) == 1
+
+
+@pytest.mark.parametrize("scarce", ["orobserve_schedule", "orobserve_look_up_all"])
+def test_no_thread_is_to_be_had(bench: Bench, monkeypatch: pytest.MonkeyPatch, scarce: str) -> None:
+    start, refused = threading.Thread.start, threading.Event()
+
+    def fail(thread: threading.Thread) -> None:
+        if thread.name == scarce:
+            refused.set()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    bench.instrument()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        bench.call()
+        if scarce == "orobserve_schedule":
+            assert bench.telemetry.span.attributes[STATUS] == "dropped"
+            return
+        with bench.enricher._books.changed:
+            bench.clock._now += 1
+            bench.enricher._books.changed.notify_all()
+        assert refused.wait(30)
+    bench.advance(2)  # later there is one
+    assert bench.telemetry.span.attributes[STATUS] == "complete"
