@@ -75,7 +75,7 @@ def run(family: str, order: str = "", *, native: bool = False) -> dict[str, Any]
     done = subprocess.run(
         [sys.executable, "-m", "tests.coexist.driver", json.dumps(spec)],
         cwd=ROOT,
-        env={**kept, "PYTHONPATH": str(ROOT)},
+        env={**kept, "PYTHONPATH": str(ROOT), "OROBSERVE_ENRICHMENT": "never"},  # no record is there to be asked for
         capture_output=True,
         text=True,
         timeout=120,
