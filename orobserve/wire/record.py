@@ -57,6 +57,7 @@ _STATS = {
     "cancelled": ("is_cancelled", flag),
 }
 _TOLERANCE = 1e-9
+_UNFLAGGED = frozenset({"rerank", "transcriptions"})
 
 
 def merge(generation: Generation, given: Object) -> Generation:
@@ -223,8 +224,15 @@ def is_record_of(generation_id: str, answer: object) -> bool:
 
 
 def is_short_of_figures(generation: Generation) -> bool:
-    """Tell whether the response has left open what the call cost: it said nothing, or was not read to its end."""
+    """Tell whether the response has left open what the call cost.
+
+    It said nothing, or nothing clear (BYOK or not?), or was not read to its end. Reranks and transcriptions never say
+    whether the key was the caller's own, and then their cost is OpenRouter's fee alone.
+    """
     if generation.outcome is Outcome.FAILED and (generation.status_code or 0) >= 400:  # noqa: PLR2004 - HTTP errors
         return False  # refused before anything was generated, or after attempts that cost nothing
-    priced = generation.cost is not None and generation.cost.total is not None
+    cost = generation.cost
+    priced = cost is not None and cost.total is not None and not cost.ambiguous
+    if priced and cost.is_byok is None and generation.api_type in _UNFLAGGED:
+        return True
     return not priced or generation.outcome is not Outcome.COMPLETE

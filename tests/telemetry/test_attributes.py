@@ -24,12 +24,17 @@ PARTS = {
     "cache": generation.CacheInfo,
     "error": Error,
     "stream": Stream,
+    "stats": generation.Stats,
+    "enrichment": generation.Enrichment,
     "job": Job,
     "batch": Job,
 }
 IN_REQUEST = {"provider": generation.ProviderPreferences, "trace": Trace}
 SETTINGS = config.Config(compat=("cost", "legacy_tokens", "legacy_system"))
-ROWS = [(part, field, name) for part, table in names.FIELDS.items() for field, name in table.items()]
+# Attempts are no attributes of the call's span: see tests/enrichment/test_details.py.
+ROWS = [
+    (part, field, name) for part, table in names.FIELDS.items() for field, name in table.items() if part != "attempt"
+]
 REQUIRED = {
     "gen_ai.operation.name",
     "gen_ai.provider.name",
