@@ -115,7 +115,7 @@ def test_a_response_cache_hit_is_free(bench: Bench) -> None:
     for _ in range(2):
         bench.call(headers={"X-OpenRouter-Cache": "true"})
     bench.advance(10)
-    first, hit = bench.telemetry.spans
+    first, hit = sorted(bench.telemetry.spans, key=lambda span: span.start_time)
     assert (first.attributes["openrouter.response_cache.status"], exact(first.attributes[COST])) == (
         "miss",
         bench.sim.bill,
@@ -157,7 +157,7 @@ def test_a_video_is_billed_once(bench: Bench) -> None:
         pass
     bench.client.get(f"{bench.sim.url}/videos/{job['id']}")
     bench.advance(10)
-    started, finished = bench.telemetry.spans
+    started, finished = sorted(bench.telemetry.spans, key=lambda span: span.start_time)
     assert COST not in started.attributes
     assert exact(finished.attributes[COST]) == bench.sim.bill > 0
 
