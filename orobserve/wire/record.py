@@ -232,7 +232,7 @@ def is_short_of_figures(generation: Generation) -> bool:
     if generation.outcome is Outcome.FAILED and (generation.status_code or 0) >= 400:  # noqa: PLR2004 - HTTP errors
         return False  # refused before anything was generated, or after attempts that cost nothing
     cost = generation.cost
-    priced = cost is not None and cost.total is not None and not cost.ambiguous
-    if priced and cost.is_byok is None and generation.api_type in _UNFLAGGED:
+    if cost is None or cost.total is None or cost.ambiguous:
         return True
-    return not priced or generation.outcome is not Outcome.COMPLETE
+    is_unflagged = cost.is_byok is None and generation.api_type in _UNFLAGGED
+    return is_unflagged or generation.outcome is not Outcome.COMPLETE
