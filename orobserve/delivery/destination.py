@@ -16,7 +16,7 @@ from orobserve.delivery.clock import Clock
 from orobserve.delivery.exporter import DirectExporter, HTTPRequest, Result, Verdict
 from orobserve.delivery.sender import Sender
 from orobserve.delivery.state import Drop, State, Tally
-from orobserve.delivery.worker import Worker
+from orobserve.delivery.worker import Worker, weigh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ class Destination:
         exporter: HTTPExporter | DirectExporter,
         policy: Callable[[Generation], Generation | None],
         *,
-        capacity: int = 2048,
+        capacity: int = 10_000,
         linger: float = 1.0,
         sender: Sender | None = None,
         clock: Clock | None = None,
@@ -80,9 +80,14 @@ class Destination:
         """The counters as they stand."""
         return self._tally.state(self._worker.queued)
 
-    def offer(self, generation: Generation) -> None:
-        """Queue a generation; never waits, and tells nobody but the counters when there is no room."""
-        lost = self._worker.put(generation)
+    def offer(self, generation: Generation, weight: int | None = None) -> None:
+        """Queue a generation; never waits, and tells nobody but the counters when there is no room.
+
+        Args:
+            generation: the record.
+            weight: its `weigh`, where that is known already.
+        """
+        lost = self._worker.put(generation, weigh(generation) if weight is None else weight)
         if lost is not None:
             reason = "the queue is full" if lost is Drop.QUEUE_FULL else "the destination is closed"
             self._tally.dropped(lost, 1, reason)

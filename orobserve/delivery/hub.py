@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from orobserve._guard import guard
 from orobserve.delivery.clock import Clock
+from orobserve.delivery.worker import weigh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,9 +40,10 @@ class Hub:
 
     def offer(self, generation: Generation) -> None:
         """Queue a generation everywhere; takes microseconds and never waits."""
+        weight = weigh(generation)
         for destination in self._destinations:
             with guard:
-                destination.offer(generation)
+                destination.offer(generation, weight)
 
     def offer_update(self, generation: Generation) -> None:
         """Queue a generation that replaces one with the same ids, where the product can do that."""

@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from orobserve.generation import Generation
 
 
+def weigh(record: Generation) -> int:
+    """Return about how many characters of content a record holds: what makes some so much larger than others."""
+    said = record.content
+    if said is None:
+        return 0
+    parts = [*said.system, *(part for message in (*said.input, *said.output) for part in message.parts)]
+    return sum(len(getattr(part, "content", "")) for part in parts)
+
+
 class Worker:
     """Collects what is put and hands it on in batches, on a thread that the first record starts.
 
@@ -48,7 +57,8 @@ class Worker:
         self._finish = finish
         self._clock = clock
         self._closing_at: float | None = None
-        self.capacity = 2048  # records in the queue
+        self.capacity = 10_000  # records in the queue
+        self.room = 64_000_000  # characters of content in the queue
         self.size = 100  # records in a batch
         self.linger = 1.0  # seconds that the first record of a batch waits for others
         self.reset()
@@ -59,6 +69,7 @@ class Worker:
         self._wake = threading.Condition(lock)  # for the thread
         self._settled = threading.Condition(lock)  # for those who flush and close
         self._queue: deque[Generation] = deque()
+        self._weight = 0  # of the queue
         self._thread: threading.Thread | None = None
         self._wanted = 0  # the queue's length that the thread waits for
         self._busy = 0  # records taken from the queue and not done with
@@ -98,13 +109,14 @@ class Worker:
         """Whether the time to close in is over."""
         return self._closing_at is not None and self._clock.now() >= self._closing_at
 
-    def put(self, record: Generation) -> Drop | None:
-        """Queue a record; returns why it was not."""
+    def put(self, record: Generation, weight: int) -> Drop | None:
+        """Queue a record of the given `weigh`; returns why it was not."""
         with self._wake:
             if self._closing_at is not None:
                 return Drop.SHUTDOWN
-            if len(self._queue) >= self.capacity:
+            if len(self._queue) >= self.capacity or (self._queue and self._weight + weight > self.room):
                 return Drop.QUEUE_FULL
+            self._weight += weight
             self._queue.append(record)
             if self._thread is None:
                 self._start()
@@ -147,6 +159,7 @@ class Worker:
                 return 0
             left = len(self._queue)
             self._queue.clear()
+            self._weight = 0
             self._done += left
             return left
 
@@ -223,5 +236,6 @@ class Worker:
                 self._clock.wait(self._wake, None if due == math.inf else due - now)
             self._wanted = 0
             drawn = [self._queue.popleft() for _ in range(min(wanted, len(self._queue)))]
+            self._weight -= sum(map(weigh, drawn))
             self._busy += len(drawn)
             return drawn, due

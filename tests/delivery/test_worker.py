@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from orobserve.delivery import Result, Verdict
 from orobserve.delivery.destination import Destination
 from orobserve.delivery.sender import Sender
 from orobserve.delivery.state import State, Tally
+from orobserve.generation import Content, Message, Text
 from tests.delivery.clocks import EPOCH, VirtualClock
 from tests.delivery.exporters import Names, Sizes, Tables, generation, names
 from tests.delivery.servers import Answer, Ending, Server
@@ -169,6 +171,25 @@ def test_a_full_queue_drops_the_newest(bench: Bench, caplog: pytest.LogCaptureFi
     assert [names(request) for request in server.requests] == [["a", "b", "c"], ["d", "e", "f"]]
     assert (state.delivered, state.dropped) == (6, {"queue_full": 2})
     assert caplog.messages == ["destination mine: generations are lost (queue_full): the queue is full"]
+
+
+def test_what_is_queued_is_bounded_by_its_content_too(bench: Bench) -> None:
+    gate = threading.Event()
+    said = Content(input=(Message(role="user", parts=(Text(content="x" * 40),)),), system=(Text(content="y" * 10),))
+    with Server(Answer(after=gate), 200) as server:
+        made = bench.make(Names(server.url))
+        made._worker.room = 100
+        made._worker.size = 1
+        made.offer(generation("first"))
+        server.wait(1)
+        for name in ("a", "b", "c"):
+            made.offer(replace(generation(name), content=said))  # 50 characters each
+        made.offer(generation("light"))
+        gate.set()
+        state = bench.flush(made)
+        made.offer(replace(generation("d"), content=said))
+        assert bench.flush(made).delivered == 5
+    assert state.dropped == {"queue_full": 1}
 
 
 @pytest.mark.parametrize("refusal", ["size", "status"])
