@@ -9,12 +9,11 @@ first call.
 from __future__ import annotations
 
 import heapq
-import logging
 import os
 import random
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass, field, replace
 from itertools import count
 from queue import SimpleQueue
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from orobserve._guard import guard
 from orobserve.generation import Enrichment, Outcome
-from orobserve.lookup import Answer, Client, Source
+from orobserve.lookup import Answer, Client, Servers, Source
 from orobserve.wire.record import is_short_of_figures, merge, merge_content
 
 if TYPE_CHECKING:
@@ -36,11 +35,8 @@ SCHEDULE = (1.0, 2.0, 4.0, 6.5, 9.5, 15.0, 25.0, 40.0, 60.0)
 # After an aborted stream the provider may still be generating, and OpenRouter billing, for minutes.
 LONG_SCHEDULE = (1.0, 2.0, 4.0, 6.5, 9.5, 15.0, 30.0, 60.0, 120.0, 240.0, 420.0, 600.0)
 _JITTER = 0.1  # of the time between two look-ups
-_REFUSAL = 300.0  # seconds for which a key that was refused is not used again, or a server not asked
-_MISSES = 20  # calls in a row without a record, after which a server is taken to keep none
+_PATIENCE = 5.0  # seconds that a late record waits for the end of its span to be written
 _UNFINISHED = {Outcome.CANCELLED, Outcome.ABANDONED, Outcome.TRUNCATED}
-
-_log = logging.getLogger("orobserve")
 
 
 class Clock:
@@ -95,10 +91,7 @@ class _Books:
     in_flight: int = 0
     ending: int = 0
     next_slot: float = 0.0
-    paused: dict[str, float] = field(default_factory=dict)  # until when a server wants to be left alone
-    refused: dict[tuple[str, str | None], float] = field(default_factory=dict)  # a key of a server: until when
-    barren: dict[str, float] = field(default_factory=dict)  # a server that keeps no records: until when
-    misses: Counter[str] = field(default_factory=Counter)
+    servers: Servers = field(default_factory=Servers)
 
 
 class Enricher:
@@ -122,8 +115,7 @@ class Enricher:
         self._concurrency = max(1, config.enrichment_concurrency)
         self._interval = 1 / config.enrichment_rate
         self._limit = config.enrichment_limit
-        self._books.refused.clear()
-        self._books.barren.clear()
+        self._books.servers = Servers()
 
     @property
     def held(self) -> int:
@@ -158,10 +150,9 @@ class Enricher:
             wants_content=config.enrichment_content and config.wants_content and generation.outcome in _UNFINISHED,
         )
         with books.changed:
-            if self._is_refused(lookup, now):
-                return "unauthorized"
-            if books.barren.get(source.api, 0.0) > now:
-                return "not_found"
+            known = books.servers.verdict(source.api, generation.request.api_key_hash, now)
+            if known is not None:
+                return known
             if len(books.waiting) >= room or not (books.is_scheduled or self._start(books, self._schedule)):
                 return "dropped"
             books.is_scheduled = True
@@ -182,9 +173,6 @@ class Enricher:
         except RuntimeError:
             return False
         return True
-
-    def _is_refused(self, lookup: _Lookup, now: float) -> bool:
-        return self._books.refused.get(_account(lookup), 0.0) > now
 
     def _plan(self, books: _Books, lookup: _Lookup, now: float, at_least: float = 0.0) -> bool:
         """Plan the next look-up; returns False if there is none. What was slept through is not made up for."""
@@ -218,7 +206,7 @@ class Enricher:
         """Hand due look-ups to the threads, within the bounds; returns the seconds until there is more to do."""
         while books.due and books.in_flight < self._concurrency:
             due, serial, lookup = books.due[0]
-            paused = books.paused.get(lookup.source.api, 0.0)
+            paused = books.servers.paused_until(lookup.source.api)
             if due <= now < paused:
                 heapq.heapreplace(books.due, (paused, serial, lookup))
                 continue
@@ -265,24 +253,13 @@ class Enricher:
         with books.changed:
             now = self.clock.now()
             if answer.retry_after:
-                books.paused[lookup.source.api] = now + answer.retry_after
-            if answer.is_final:
-                if answer.status == "unauthorized":
-                    self._refuse(books, lookup, now)
-            elif self._plan(books, lookup, now, answer.retry_after or 0.0):
+                books.servers.pause(lookup.source.api, now + answer.retry_after)
+            if answer.status == "unauthorized":
+                books.servers.refuse(lookup.source.api, lookup.generation.request.api_key_hash, now)
+            if not answer.is_final and self._plan(books, lookup, now, answer.retry_after or 0.0):
                 return
         self._settle(books, lookup, answer.status)
         self._end(books, lookup, self._enriched(lookup, answer.status))
-
-    def _refuse(self, books: _Books, lookup: _Lookup, now: float) -> None:
-        if not self._is_refused(lookup, now):
-            _log.warning(
-                "%s does not let the API key with the SHA-256 %s... read the records of its calls. For five minutes "
-                "they are reported as their responses described them; enrichment='never' turns the look-ups off.",
-                lookup.source.api,
-                (lookup.generation.request.api_key_hash or "unknown")[:12],
-            )
-        books.refused[_account(lookup)] = now + _REFUSAL
 
     def _finish(self, books: _Books, lookup: _Lookup, merged: Generation) -> None:
         enriched = replace(
@@ -295,6 +272,8 @@ class Enricher:
         )
         self._settle(books, lookup, "complete")
         if not self._end(books, lookup, enriched):
+            with books.changed:  # its end may be under way on another thread
+                books.changed.wait_for(lambda: not books.ending, _PATIENCE)
             late = replace(enriched, enrichment=replace(enriched.enrichment or Enrichment(status=""), is_late=True))
             with guard:
                 lookup.call.update(late)
@@ -302,25 +281,9 @@ class Enricher:
     def _settle(self, books: _Books, lookup: _Lookup, status: str) -> None:
         with books.changed:
             books.waiting.discard(lookup)
-            self._judge_server(books, lookup.source.api, status)
+            books.servers.judge(lookup.source.api, status, self.clock.now())
         with guard:
             lookup.call.settle(status, self._delay(lookup))
-
-    def _judge_server(self, books: _Books, api: str, status: str) -> None:
-        """Leave a server alone that never has a record: a gateway, say, that passes on inference only."""
-        if status == "complete":
-            books.misses[api] = 0
-        elif status == "not_found":
-            books.misses[api] += 1
-            if books.misses[api] == _MISSES:
-                _log.warning(
-                    "%s has given no record for %d calls in a row: it is asked again in five minutes. "
-                    "enrichment='never' turns the look-ups off.",
-                    api,
-                    _MISSES,
-                )
-            if books.misses[api] >= _MISSES:
-                books.barren[api] = self.clock.now() + _REFUSAL
 
     def _end(self, books: _Books, lookup: _Lookup, generation: Generation) -> bool:
         """End a call's span, unless that was done; returns whether it was done now."""
@@ -360,10 +323,6 @@ class Enricher:
             self._end(books, lookup, self._enriched(lookup, "pending"))
         with books.changed:
             return books.changed.wait_for(lambda: not books.ending, max(0.0, until - time.monotonic()))
-
-
-def _account(lookup: _Lookup) -> tuple[str, str | None]:
-    return lookup.source.api, lookup.generation.request.api_key_hash
 
 
 def _wants_lookup(generation: Generation, mode: str) -> bool:

@@ -5,8 +5,10 @@ Keys are held in memory only while they are needed. It must not know what the an
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +22,14 @@ if TYPE_CHECKING:
     import httpx
 
 _TIMEOUT = 10.0  # seconds
+_LEFT_ALONE = 300.0  # seconds
+_MISSES = 20  # calls in a row without a record, after which a server is taken to keep none
 _NOT_YET = frozenset({404, 408, 425, 429})  # and every 5xx
 _REFUSED = frozenset({401, 403})
 _OK, _SERVER_ERROR = 200, 500
 _CONNECTIONS = 32
+
+_log = logging.getLogger("orobserve")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,57 @@ class Answer:
     record: dict[str, Any] | None = None
     is_final: bool = False  # asking again would not help
     retry_after: float | None = None  # seconds
+
+
+class Servers:
+    """Which servers, and which of their keys, are to be left alone for a while. Its owner does the locking."""
+
+    def __init__(self) -> None:
+        self._paused: dict[str, float] = {}  # each: until when
+        self._barren: dict[str, float] = {}
+        self._refused: dict[tuple[str, str | None], float] = {}
+        self._misses: Counter[str] = Counter()
+
+    def verdict(self, api: str, key_hash: str | None, now: float) -> str | None:
+        """Return why a server is not to be asked (`unauthorized`, `not_found`), or None."""
+        if self._refused.get((api, key_hash), 0.0) > now:
+            return "unauthorized"
+        return "not_found" if self._barren.get(api, 0.0) > now else None
+
+    def paused_until(self, api: str) -> float:
+        """Return until when a server has asked for a pause."""
+        return self._paused.get(api, 0.0)
+
+    def pause(self, api: str, until: float) -> None:
+        """Give a server the pause it asks for."""
+        self._paused[api] = until
+
+    def refuse(self, api: str, key_hash: str | None, now: float) -> None:
+        """Do not use a key again that was refused, for a while."""
+        if self.verdict(api, key_hash, now) is None:
+            _log.warning(
+                "%s does not let the API key with the SHA-256 %s... read the records of its calls. For five minutes "
+                "they are reported as their responses described them; enrichment='never' turns the look-ups off.",
+                api,
+                (key_hash or "unknown")[:12],
+            )
+        self._refused[api, key_hash] = now + _LEFT_ALONE
+
+    def judge(self, api: str, status: str, now: float) -> None:
+        """Leave a server alone that never has a record: a gateway, say, that passes on inference only."""
+        if status == "complete":
+            self._misses[api] = 0
+        elif status == "not_found":
+            self._misses[api] += 1
+            if self._misses[api] == _MISSES:
+                _log.warning(
+                    "%s has given no record for %d calls in a row: it is asked again in five minutes. "
+                    "enrichment='never' turns the look-ups off.",
+                    api,
+                    _MISSES,
+                )
+            if self._misses[api] >= _MISSES:
+                self._barren[api] = now + _LEFT_ALONE
 
 
 class Client:

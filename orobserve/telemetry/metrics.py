@@ -9,6 +9,7 @@ from opentelemetry.metrics import Observation
 
 from orobserve._version import __version__
 from orobserve.telemetry import names
+from orobserve.telemetry.conventions import Next, Standard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -37,8 +38,6 @@ class Delivery(Protocol):
 
 
 OTHER = "_other"
-DURATION_BUCKETS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92]
-TOKEN_BUCKETS = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864]
 LOOKUP_BUCKETS = [0.5, 1, 1.5, 2, 3, 4, 5, 7, 10, 15, 30, 60, 120, 300, 600]
 COST_BUCKETS = [1e-6, 1e-5, 1e-4, 5e-4, 1e-3, 5e-3, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
 _KINDS = {
@@ -98,8 +97,8 @@ class Metrics:
         self._config = config
         self._cap = Cap(config.model_limit)
         self._cap_provider = Cap(config.model_limit)
-        self._families = [_Standard(meter)] if config.semconv != "next" else []
-        self._next = _Next(meter) if "next" in config.semconv else None
+        self._families = [Standard(meter)] if config.semconv != "next" else []
+        self._next = Next(meter) if "next" in config.semconv else None
         self._cost = meter.create_counter("openrouter.client.cost", "USD", "What OpenRouter billed")
         self._cost_per_call = (
             meter.create_histogram(
@@ -270,100 +269,3 @@ def _observe_budgets(meter: Meter, budgets: Callable[[], Sequence[Budget]]) -> N
 
     meter.create_observable_gauge("openrouter.key.limit_remaining", [remaining], "USD", "What a key may still spend")
     meter.create_observable_gauge("openrouter.key.usage", [usage], "USD", "What a key has spent")
-
-
-class _Standard:
-    """The conventions' metrics as opentelemetry-util-genai 1.3b0 emits them."""
-
-    def __init__(self, meter: Meter) -> None:
-        self._duration = meter.create_histogram(
-            "gen_ai.client.operation.duration",
-            "s",
-            "GenAI operation duration",
-            explicit_bucket_boundaries_advisory=DURATION_BUCKETS,
-        )
-        self._tokens = meter.create_histogram(
-            "gen_ai.client.token.usage",
-            "{token}",
-            "Number of input and output tokens used",
-            explicit_bucket_boundaries_advisory=TOKEN_BUCKETS,
-        )
-        self._first_chunk = meter.create_histogram(
-            "gen_ai.client.operation.time_to_first_chunk",
-            "s",
-            "Time to the first chunk with content",
-            explicit_bucket_boundaries_advisory=DURATION_BUCKETS,
-        )
-        self._per_chunk = meter.create_histogram(
-            "gen_ai.client.operation.time_per_output_chunk",
-            "s",
-            "Time between chunks",
-            explicit_bucket_boundaries_advisory=DURATION_BUCKETS,
-        )
-
-    def record(
-        self, generation: Generation, labels: dict[str, AttributeValue], upstream: dict[str, AttributeValue]
-    ) -> None:
-        self._duration.record(generation.timing.duration, {**labels, **upstream})
-        if generation.usage is not None:
-            self.record_tokens(generation.usage, labels)
-        first_chunk = generation.timing.time_to_first_chunk
-        if first_chunk is not None:
-            self._first_chunk.record(first_chunk, labels)
-        for gap in generation.timing.chunk_gaps:
-            self._per_chunk.record(gap, labels)
-
-    def record_tokens(self, usage: Usage, labels: dict[str, AttributeValue]) -> None:
-        for kind, tokens in (("input", usage.input_tokens), ("output", usage.output_tokens)):
-            if tokens is not None:
-                self._tokens.record(tokens, {**labels, names.TOKEN_TYPE: kind})
-
-
-class _Next:
-    """The names of the conventions' open pull request 521, for those who want them early."""
-
-    def __init__(self, meter: Meter) -> None:
-        prefix = "gen_ai.client.inference."
-        self._duration = meter.create_histogram(
-            prefix + "duration", "s", explicit_bucket_boundaries_advisory=DURATION_BUCKETS
-        )
-        self._first_chunk = meter.create_histogram(
-            prefix + "time_to_first_chunk", "s", explicit_bucket_boundaries_advisory=DURATION_BUCKETS
-        )
-        self._per_chunk = meter.create_histogram(
-            prefix + "time_per_output_chunk", "s", explicit_bucket_boundaries_advisory=DURATION_BUCKETS
-        )
-        self._counters = {
-            field: meter.create_counter(f"{prefix}usage.{name}", "{token}")
-            for field, name in (
-                ("input_tokens", "input_tokens"),
-                ("output_tokens", "output_tokens"),
-                ("cache_read_input_tokens", "cache_read.input_tokens"),
-                ("cache_write_input_tokens", "cache_write.input_tokens"),
-                ("reasoning_output_tokens", "reasoning.output_tokens"),
-            )
-        }
-        self._sizes = {
-            field: meter.create_histogram(
-                f"{prefix}operation.{field}", "{token}", explicit_bucket_boundaries_advisory=TOKEN_BUCKETS
-            )
-            for field in ("input_tokens", "output_tokens")
-        }
-
-    def record(self, generation: Generation, labels: dict[str, AttributeValue]) -> None:
-        self._duration.record(generation.timing.duration, labels)
-        first_chunk, usage = generation.timing.time_to_first_chunk, generation.usage
-        if first_chunk is not None:
-            self._first_chunk.record(first_chunk, labels)
-        for gap in generation.timing.chunk_gaps:
-            self._per_chunk.record(gap, labels)
-        for field, counter in self._counters.items():
-            tokens = getattr(usage, field) if usage is not None else None
-            if tokens is None and field not in self._sizes:
-                continue
-            modality = "unknown" if usage is None else "text"
-            counter.add(tokens or 0, {**labels, names.TOKEN_MODALITY: modality})
-        for field, histogram in self._sizes.items():
-            tokens = getattr(usage, field) if usage is not None else None
-            if tokens is not None:
-                histogram.record(tokens, labels)

@@ -9,7 +9,8 @@ import pytest
 
 from orobserve import config
 from orobserve.generation import Attempt, CacheInfo, Cost, Error, Routing, Stream, Timing, Usage
-from orobserve.telemetry.metrics import COST_BUCKETS, DURATION_BUCKETS, TOKEN_BUCKETS, Metrics
+from orobserve.telemetry.conventions import DURATION_BUCKETS, TOKEN_BUCKETS
+from orobserve.telemetry.metrics import COST_BUCKETS, Metrics
 from tests.telemetry.calls import STARTED, call, record, values
 
 if TYPE_CHECKING:
