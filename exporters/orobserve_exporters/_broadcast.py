@@ -20,10 +20,8 @@ from orobserve_exporters._otlp import Attributes, OTLPExporter, as_json
 if TYPE_CHECKING:
     from orobserve.generation import Attempt, Content, Cost, Generation, Usage
 
-# What was left in the record is meant to be sent: identity, keys and content were decided on before.
-CONFIG = Config(
-    compat=("cost", "legacy_tokens", "legacy_system"), app_attribution=True, api_key_hash=True, metadata_limit=64
-)
+# Who called, by which key and from which app, is in the metadata where the identity group was asked for.
+CONFIG = Config(compat=("cost", "legacy_tokens", "legacy_system"), metadata_limit=64)
 _BAD_REQUEST = 400
 
 
