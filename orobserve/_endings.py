@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def at_sigterm(action: Callable[[], None], budget: float) -> None:
     """Do something at SIGTERM, for `budget` seconds at most, where nobody handles it and it would end the process."""
     if _in_main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         _state["action"] = (action, budget)
-        signal.signal(signal.SIGTERM, _on_sigterm)
+        with suppress(ValueError):  # a sub-interpreter has a main thread too, and may set none
+            signal.signal(signal.SIGTERM, _on_sigterm)
 
 
 def leave_sigterm() -> None:

@@ -18,7 +18,7 @@ from orobserve.capture._tap import end_open_streams
 from orobserve.capture.observer import Observer
 from orobserve.enrichment import Enricher, Source
 from orobserve.key_budget import KeyBudgets
-from orobserve.telemetry import console, names, providers, release
+from orobserve.telemetry import console, names, providers
 from orobserve.telemetry.events import Events
 from orobserve.telemetry.jobs import Jobs
 from orobserve.telemetry.metrics import Metrics
@@ -113,7 +113,10 @@ class _Outlets:
                 providers.set_tracer_provider()
             provider = self.provider()
             self._tracer = provider.get_tracer(names.SCOPE, __version__, schema_url=names.SCHEMA_URL)
-            release.add_to(provider, _enricher.release)
+            if hasattr(provider, "add_span_processor"):
+                from orobserve.telemetry import release  # noqa: PLC0415 - brings the SDK, which is there then
+
+                release.add_to(provider, _enricher.release)
             _endings.at_exit(_at_exit)  # after the provider has registered its own, so that ours runs before
         return self._tracer
 

@@ -39,6 +39,4 @@ def add_to(provider: Any, release: Callable[[float], bool]) -> None:  # noqa: AN
         if not any(isinstance(processor, ReleaseHeld) for processor in processors):
             chain._span_processors = (ReleaseHeld(release), *processors)  # type: ignore[union-attr]  # noqa: SLF001
         return
-    add = getattr(provider, "add_span_processor", None)
-    if add is not None:
-        add(ReleaseHeld(release))
+    provider.add_span_processor(ReleaseHeld(release))

@@ -289,3 +289,17 @@ def test_no_thread_is_to_be_had(bench: Bench, monkeypatch: pytest.MonkeyPatch, s
         assert refused.wait(30)
     bench.advance(2)  # later there is one
     assert bench.telemetry.span.attributes[STATUS] == "complete"
+
+
+@pytest.mark.parametrize(("minutes", "comes"), [(6, True), (20, False)])
+def test_the_record_of_an_aborted_stream_may_come_minutes_later(bench: Bench, minutes: int, comes: bool) -> None:
+    bench.sim.default = Scenario(record_delay=minutes * 60, cancelled=True)
+    bench.instrument()
+    bench.abort()
+    bench.advance(11)
+    assert bench.telemetry.span.attributes[STATUS] == "timeout"
+    bench.advance(15 * 60)
+    assert len(bench.telemetry.logs) == comes
+    assert bench.enricher._books.waiting == set()  # given up, if it has not come
+    outcomes = bench.telemetry.metrics["orobserve.enrichment.lookups"]
+    assert [dict(labels)["outcome"] for labels in outcomes] == ["complete" if comes else "not_found"]

@@ -108,6 +108,13 @@ def test_sigterm(sim: Simulator, receiver: Receiver, where: str) -> None:
     check(receiver, sim)
 
 
+def test_sigterm_before_any_call(sim: Simulator, receiver: Receiver) -> None:
+    source = f"{PROGRAM}\nos.kill(os.getpid(), signal.SIGTERM)\nsignal.pause()"
+    done = run_program(source, env=env_of(sim, receiver), fails=True)
+    assert done.returncode == -signal.SIGTERM
+    assert receiver.requests == []
+
+
 @pytest.mark.parametrize("handler", ["signal.SIG_IGN", "lambda *_: sys.exit(7)"])
 def test_a_handler_of_the_application_stays(sim: Simulator, receiver: Receiver, handler: str) -> None:
     source = PROGRAM.replace(
