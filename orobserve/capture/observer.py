@@ -107,6 +107,7 @@ class Observer:
             route,
             clock=self._clock,
             wants_content=self._config.wants_content,
+            defers_content=True,
             keeps_chunk_times=self._config.chunk_metric,
             ambient=ambient.current(),
         )

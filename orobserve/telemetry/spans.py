@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -149,7 +149,7 @@ class Recorder:
             standard=standard,
             events=self._events,
             listen=self._listen,
-            identify=lambda known: identify(known, span, begun.origin),
+            complete=partial(self._complete, begun),
         )
         status: str | None = ""
         if metrics is not None:
@@ -163,6 +163,13 @@ class Recorder:
         if status == "dropped" and metrics is not None:
             metrics.drop("enrichment", "queue_full")
         waiting.end(generation)
+
+    def _complete(self, begun: _Begun, generation: Generation) -> Generation:
+        said = begun.exchange.content()
+        if said is not None:
+            stored = generation.content  # OpenRouter's own, of an answer that was not read to its end
+            generation = changed(generation, content=replace(said, output=stored.output) if stored else said)
+        return generation if self._listen() is None else identify(generation, begun.span, begun.origin)
 
     def _close(self, begun: _Begun, generation: Generation) -> None:
         with guard:

@@ -28,7 +28,7 @@ class Waiting:
         standard: whether the `gen_ai.*` metrics are ours to record.
         events: where late news go.
         listen: who gets the record, if anybody does.
-        identify: gives the record the ids of its span.
+        complete: adds to the record what costs time: what was said, and the ids of its span.
     """
 
     span: SpanContext
@@ -37,11 +37,13 @@ class Waiting:
     standard: bool
     events: Events
     listen: Callable[[], Callable[[Generation], None] | None]
-    identify: Callable[[Generation], Generation]
+    complete: Callable[[Generation], Generation]
     before: Generation | None = None
 
     def end(self, generation: Generation) -> None:
         """Say what is known now."""
+        with guard:
+            generation = self.complete(generation)
         self.before = generation
         with guard:
             self.close(generation)
@@ -52,6 +54,8 @@ class Waiting:
 
     def update(self, generation: Generation) -> None:
         """Say what was learnt after the end: the span is closed by now, and nothing is counted a second time."""
+        with guard:
+            generation = self.complete(generation)
         with guard:
             self.events.emit_late(generation, self.span)
         if self.metrics is not None and self.before is not None:
@@ -67,4 +71,4 @@ class Waiting:
     def _hand_on(self, generation: Generation) -> None:
         listen = self.listen()
         if listen is not None:
-            listen(self.identify(generation))
+            listen(generation)

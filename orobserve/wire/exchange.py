@@ -66,17 +66,19 @@ class Exchange:
 
     __slots__ = (
         "_answer",
+        "_answer_body",
         "_body",
         "_cache",
         "_clock",
         "_decoder",
+        "_defers_content",
         "_dialect",
         "_fault",
         "_generation_id",
         "_is_media",
         "_keeps_chunk_times",
         "_on_end",
-        "_prompt",
+        "_question",
         "_retry_after",
         "_secrets",
         "_status",
@@ -96,6 +98,7 @@ class Exchange:
         clock: Callable[[], int],
         ambient: Ambient = _NOTHING,
         wants_content: bool = False,
+        defers_content: bool = False,
         keeps_chunk_times: bool = False,
     ) -> None:
         """Begin.
@@ -105,6 +108,7 @@ class Exchange:
             clock: nanoseconds since the epoch.
             ambient: what the application has said in general.
             wants_content: keep the messages.
+            defers_content: leave them out of the record: `content` reads them later, on another thread.
             keeps_chunk_times: keep the time of every chunk.
         """
         self.route = route
@@ -113,6 +117,7 @@ class Exchange:
         self.started_at = clock()
         self._clock = clock
         self._wants_content = wants_content
+        self._defers_content = defers_content
         self._keeps_chunk_times = keeps_chunk_times
         self._dialect = DIALECTS[route.endpoint.api_type]
         self._answer = Answer(wants_content=wants_content)
@@ -123,7 +128,8 @@ class Exchange:
         self._generation_id: str | None = None
         self._is_media = False
         self._on_end: list[Callable[[Generation], None]] = []
-        self._prompt: Content | None = None
+        self._question: dict[str, Any] | None = None  # what is read only when content is asked for
+        self._answer_body: dict[str, Any] | None = None
         self._retry_after: float | None = None
         self._secrets = ("", b"")  # the API key and the URL's query, to keep both out of messages
         self._status: int | None = None
@@ -165,8 +171,8 @@ class Exchange:
             fields["api_key_hash"] = hash_api_key(key)
         self._secrets = (key or "", query)
         self.asked = fill(Request, fields)
-        if self._wants_content and self._dialect.read_prompt:
-            self._prompt = self._dialect.read_prompt(given)
+        if self._wants_content:
+            self._question = given
 
     def response(self, status: int, headers: Mapping[str, str], *, decoded: bool = False) -> None:
         """Take the response's head.
@@ -260,6 +266,7 @@ class Exchange:
         if self._body.oversized:
             return "oversized"
         content = self._body.content()
+        self._body = document.Body()  # a call may wait for its record: what is read need not
         if not content:
             return "empty" if complete and self._status != _NO_CONTENT_STATUS else None
         try:
@@ -270,6 +277,9 @@ class Exchange:
             return "malformed" if complete else None
         if not isinstance(given, dict):
             return "malformed"
+        if self._wants_content:
+            self._answer_body = given
+            self._answer.wants_content = False
         self._dialect.read_body(self._answer, given)
         return None
 
@@ -321,8 +331,8 @@ class Exchange:
             )
             if outcome is not Outcome.COMPLETE and not answer.finish_reasons and not (error and error.transport):
                 fields["finish_reasons"] = ("error",)
-        if self._wants_content:
-            fields["content"] = self._content()
+        if not self._defers_content:
+            fields["content"] = self.content()
         fields.update(self.names)
         return fill(Generation, fields)
 
@@ -350,11 +360,18 @@ class Exchange:
             chunks_at=tuple(stream.times or ()),
         )
 
-    def _content(self) -> Content:
-        prompt = self._prompt or Content()
-        output = self._answer.output
-        if not output and self._stream is not None and self._dialect.output:
-            output = self._dialect.output(self._answer)
+    def content(self) -> Content | None:
+        """Return what was said, once the call has ended; None unless it is wanted."""
+        if not self._wants_content:
+            return None
+        dialect, answer = self._dialect, self._answer
+        prompt = dialect.read_prompt(self._question) if dialect.read_prompt and self._question else Content()
+        if self._answer_body is not None:
+            answer = Answer(wants_content=True)
+            dialect.read_body(answer, self._answer_body)
+        output = answer.output
+        if not output and self._stream is not None and dialect.output:
+            output = dialect.output(answer)
         return Content(input=prompt.input, output=output or (), system=prompt.system, tools=prompt.tools)
 
 
