@@ -122,6 +122,8 @@ def _totals(said: Usage | None) -> tuple[int | None, int | None]:
 def _cost(said: Cost | None, given: Object) -> Cost | None:
     """Return the record's cost; the upstream's bill is the response's where the record, as it may, leaves it out."""
     charged, discount = amount(given.get("total_cost")), number(given.get("cache_discount"))
+    if discount is None and said is not None:
+        discount = said.cache_discount
     if charged is None:
         charged = amount(given.get("usage"))
     if charged is None:

@@ -135,6 +135,15 @@ def test_identity_can_be_left_out(bench: Bench) -> None:
     assert not [value for value in overrides.values() if value in told]
 
 
+def test_the_app_is_told_only_if_asked(bench: Bench) -> None:
+    bench.sim.default = Scenario(record_after=0, record_overrides={"http_referer": "https://app.example.com"})
+    bench.instrument(app_attribution=False)
+    bench.call()
+    bench.advance(1)
+    assert bench.telemetry.span.attributes[STATUS] == "complete"
+    assert "https://app.example.com" not in str(dict(bench.telemetry.span.attributes))
+
+
 def test_differences_are_named(bench: Bench) -> None:
     bench.sim.default = Scenario(record_after=0, record_overrides={"total_cost": 0.5, "native_tokens_prompt": 999})
     bench.instrument()
@@ -172,6 +181,31 @@ def test_routing_detail_is_asked_for_by_a_header(bench: Bench, library: Any, is_
     assert {header for endpoint, header in sent[3:]} == {None}
     first = min(bench.telemetry.spans, key=lambda span: span.start_time)
     assert ("openrouter.routing.strategy" in first.attributes) is wanted
+
+
+def test_routing_detail_is_asked_of_openrouter_only_and_not_of_polls(bench: Bench) -> None:
+    with Simulator(clock=bench.clock.time) as other:
+        bench.instrument(router_metadata=True)
+        bench.client.post(f"{other.url}/chat/completions", json=QUESTION)
+        job = bench.client.post(f"{bench.sim.url}/videos", json={"model": "google/veo-3.1", "prompt": "A cat"}).json()
+        bench.client.get(f"{bench.sim.url}/videos/{job['id']}")
+        (elsewhere,) = other.calls
+        started, poll = bench.sim.calls
+    assert elsewhere.header("X-OpenRouter-Metadata") is None
+    assert (started.header("X-OpenRouter-Metadata"), poll.header("X-OpenRouter-Metadata")) == ("enabled", None)
+
+
+def test_another_instrumentations_span_gets_a_known_cost_at_once_and_counts_it_once(bench: Bench) -> None:
+    bench.instrument(when_nested="enrich")
+    tracer = bench.telemetry.tracer_provider.get_tracer("other")
+    with tracer.start_as_current_span("chat", attributes={"gen_ai.operation.name": "chat"}):
+        bench.call()
+    assert bench.telemetry.span.attributes["openrouter.cost.total"] == float(bench.sim.bill)
+    bench.advance(2)
+    (log,) = bench.telemetry.logs
+    assert log.attributes["openrouter.cost.source"] == "generation"
+    (cost,) = bench.telemetry.metrics["openrouter.client.cost"].values()
+    assert cost.value == float(bench.sim.bill)
 
 
 @pytest.mark.parametrize("captured", [True, False])

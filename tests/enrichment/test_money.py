@@ -190,6 +190,41 @@ def test_the_sum_is_the_bill_to_the_last_digit(bench: Bench, mode: str) -> None:
         assert 0 < statuses["complete"] < statuses["not_needed"]
 
 
+def everything_else(bench: Bench) -> None:
+    """Make the calls that are no rows: errors in streams, a hit of the response cache, a video, a late record."""
+    broken = Scenario(error=Failure(error_type="provider_unavailable", place="midstream"), billing="partial")
+    for dialect in WITH_TOKENS:
+        call(bench, Row("broken", replace(broken, completion_tokens=50)), dialect, stream=True)
+    for _ in range(2):
+        bench.call(headers={"X-OpenRouter-Cache": "true"})
+    job = bench.client.post(f"{bench.sim.url}/videos", json={"model": "google/veo-3.1", "prompt": "A cat"}).json()
+    while bench.client.get(f"{bench.sim.url}/videos/{job['id']}").json()["status"] != "completed":
+        pass
+    bench.sim.next(Scenario(record_delay=12, cancelled=True, billing="partial", hold_after=3, completion_tokens=100))
+    bench.abort()
+
+
+@pytest.mark.parametrize("mode", ["always", "missing"])
+def test_spans_and_late_records_together_are_the_bill(bench: Bench, mode: str) -> None:
+    bench.instrument(enrichment=mode, enrichment_limit=10_000)
+    for row, dialect, stream in everything():
+        call(bench, replace(row, scenario=replace(row.scenario, record_after=0)), dialect, stream=stream)
+    everything_else(bench)
+    bench.advance(30)
+    spans, (late,) = bench.telemetry.spans, bench.telemetry.logs
+    assert [span.attributes[STATUS] for span in spans if span.context.span_id == late.span_id] == ["timeout"]
+    told = [(span.attributes["openrouter.generation.id"], span.attributes.get(COST)) for span in spans]
+    told.append((late.attributes["openrouter.generation.id"], late.attributes[COST]))
+    costs = [(generation, exact(cost)) for generation, cost in told if cost is not None]
+    assert sum(cost for _, cost in costs) == bench.sim.bill
+    assert len({generation for generation, _ in costs}) == len(costs)  # nothing is counted twice
+    billed = [entry for entry in bench.sim.ledger.entries() if entry.charge.total]
+    assert sum(cost > 0 for _, cost in costs) == len(billed)
+    assert all(cost == bench.sim.bill_for(generation) for generation, cost in costs)
+    counted = sum(point.value for point in bench.telemetry.metrics["openrouter.client.cost"].values())
+    assert counted == pytest.approx(float(bench.sim.bill), rel=1e-12)
+
+
 def test_without_look_ups_just_those_are_unpriced(bench: Bench) -> None:
     bench.instrument(enrichment="never")
     for row, dialect, stream in everything():

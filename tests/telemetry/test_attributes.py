@@ -11,7 +11,7 @@ import pytest
 import orobserve
 from orobserve import config, generation
 from orobserve.generation import Attempt, Cost, Error, Generation, Job, Outcome, Request, Routing, Stream, Timing, Trace
-from orobserve.telemetry import attributes, names
+from orobserve.telemetry import attempts, attributes, names
 from tests.telemetry.calls import STARTED, call, record
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ PARTS = {
 }
 IN_REQUEST = {"provider": generation.ProviderPreferences, "trace": Trace}
 SETTINGS = config.Config(compat=("cost", "legacy_tokens", "legacy_system"))
-# Attempts are no attributes of the call's span: see tests/enrichment/test_details.py.
+# Attempts are no attributes of the call's span: they have a test of their own.
 ROWS = [
     (part, field, name) for part, table in names.FIELDS.items() for field, name in table.items() if part != "attempt"
 ]
@@ -80,6 +80,17 @@ def test_every_row_of_the_table_is_reached(part: str, field: str, name: str) -> 
     assert attributes.encode(with_field(part, field, value), SETTINGS)[name] == value
     if value is not True and field not in {"operation", "api_type", "server_address", "server_port"}:
         assert name not in attributes.encode(record(request=Request()), SETTINGS)
+
+
+@pytest.mark.parametrize(("field", "name"), names.FIELDS["attempt"].items())
+def test_every_row_of_an_attempt_is_reached_through_an_event(field: str, name: str, telemetry: Telemetry) -> None:
+    value = sample(Attempt, field)
+    span = telemetry.tracer_provider.get_tracer("test").start_span("call")
+    attempts.add_events(span, record(routing=Routing(attempts=(Attempt(**{field: value}), Attempt()))))
+    span.end()
+    told, bare = telemetry.span.events
+    assert (told.name, told.attributes) == ("openrouter.attempt", {"openrouter.attempt.number": 1, name: value})
+    assert bare.attributes == {"openrouter.attempt.number": 2}
 
 
 def test_names_are_unique_and_in_a_known_namespace() -> None:

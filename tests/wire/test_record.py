@@ -186,6 +186,9 @@ def test_a_record_without_a_cost_takes_none_away() -> None:
     merged = merge(SAID, {"total_cost": None, "cache_discount": 0.1})
     assert merged.cost is not None
     assert (merged.cost.total, merged.cost.source, merged.cost.cache_discount) == (0.0015, "response", 0.1)
+    assert merge(merged, {"total_cost": 0.0015}).cost == Cost(
+        charged=0.0015, total=0.0015, is_byok=False, source="generation", cache_discount=0.1
+    )
     assert bare().cost is None
     assert bare(usage=0.5).cost == Cost(charged=0.5, total=0.5, source="generation")
 
@@ -218,6 +221,7 @@ def test_the_routers_own_words_stay() -> None:
     assert alone == Routing(attempts=(Attempt(provider="A", status=200),), attempt_count=1, fallback=False)
 
 
+ENRICHED = merge(SAID, DOCUMENTED)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -225,11 +229,13 @@ JSON = st.recursive(
 )
 
 
-@given(st.fixed_dictionaries({}, optional=dict.fromkeys(DOCUMENTED, JSON)))
-def test_nonsense_neither_raises_nor_takes_away(record: dict[str, Any]) -> None:
-    merged = merge(SAID, record)
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(DOCUMENTED, JSON)), st.sampled_from([SAID, ENRICHED]))
+def test_nonsense_neither_raises_nor_takes_away(record: dict[str, Any], said: Generation) -> None:
+    said_before, record_before = copy.deepcopy(said), repr(record)
+    merged = merge(said, record)
+    assert (said, repr(record)) == (said_before, record_before)
     for part in ("usage", "cost"):
-        before, after = getattr(SAID, part), getattr(merged, part)
+        before, after = getattr(said, part), getattr(merged, part)
         known = {name for name, value in before.__dict__.items() if value is not None}
         assert {name for name, value in after.__dict__.items() if value is not None} >= known
     assert merged.id == SAID.id
