@@ -190,6 +190,7 @@ class Request:
     referer: str | None = None
     title: str | None = None
     api_key_hash: str | None = None  # SHA-256 hex, as in OpenRouter's Keys API
+    api_key_name: str | None = None  # the user's label for it; only destinations get it
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,9 +43,20 @@ class Span:
 
 
 def as_json(value: object) -> str:
-    """Return a value as JSON text that every product can store: no half surrogate pairs, no NUL."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    """Return a value as JSON text that every product can store: no half surrogate pairs, no NUL, no NaN."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str, allow_nan=False)
+    except ValueError:  # NaN and the infinities are null
+        text = json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), default=str)
     return _NUL.sub("\\1\ufffd", whole(text))
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def plain(attributes: Attributes) -> dict[str, Value]:

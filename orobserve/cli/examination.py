@@ -219,6 +219,9 @@ def destinations(configured: Sequence[DestinationSettings], problems: list[Probl
         if not row["ok"]:
             what = f"destination {row['name']}: {row['reason']}"
             problems.append(Problem(what=what, fix=f"mend its settings, then run: orobserve test {row['name']}"))
+        if row["remark"]:
+            fix = f"not needed; to see it again: orobserve test {row['name']}"
+            problems.append(Problem(what=f"destination {row['name']}: {row['remark']}", fix=fix, is_warning=True))
         skew = row["clock_skew"]
         if skew is not None and abs(skew) > MOST_SKEW:
             fix = "let this machine's clock follow a time server (NTP)"
@@ -241,6 +244,7 @@ def probed(settings: DestinationSettings) -> dict[str, Any]:
         "title": settings.exporter.TITLE,
         "ok": ok,
         "reason": None if ok else redact(found.result.reason),
+        "remark": redact(found.result.reason) if ok and found.result.reason else None,
         "seconds": round(found.elapsed, 3),
         "clock_skew": None if found.server_time is None else _skew(found.server_time),
         "config": _config(settings, os.environ),

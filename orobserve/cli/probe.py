@@ -126,8 +126,9 @@ def _show(report: dict[str, Any]) -> None:
     name = report["name"] if report["name"] == report["type"] else f"{report['name']} ({report['type']})"
     word = table.style("ok", "good", out) if report["ok"] else table.style("failed", "bad", out)
     out.write(f"{name}: connection {word} after {report['seconds']:.2f} s\n")
-    if not report["ok"]:
-        out.write(f"  {report['reason']}\n")
+    said = report["remark"] if report["ok"] else report["reason"]
+    if said:
+        out.write(f"  {said}\n")
     skew = report["clock_skew"]
     if skew is not None and abs(skew) > examination.MOST_SKEW:
         out.write(f"  {examination.skew_text(report['name'], skew)}\n")

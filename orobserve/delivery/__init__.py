@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orobserve.delivery.exporter import (
+    Conversation,
     DirectExporter,
     Exporter,
     Field,
@@ -11,10 +12,12 @@ from orobserve.delivery.exporter import (
     HTTPResponse,
     Limits,
     Result,
+    Step,
     Verdict,
 )
 
 __all__ = [
+    "Conversation",
     "DirectExporter",
     "Exporter",
     "Field",
@@ -23,5 +26,6 @@ __all__ = [
     "HTTPResponse",
     "Limits",
     "Result",
+    "Step",
     "Verdict",
 ]

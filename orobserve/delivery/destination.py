@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 
 from orobserve._guard import guard
 from orobserve.delivery.clock import Clock
-from orobserve.delivery.exporter import DirectExporter, HTTPRequest, Result, Verdict
+from orobserve.delivery.exporter import DirectExporter, Result, Verdict
 from orobserve.delivery.sender import Sender
 from orobserve.delivery.state import Drop, State, Tally
 from orobserve.delivery.worker import Worker, weigh
+from orobserve.wire.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orobserve.delivery.exporter import HTTPExporter, HTTPResponse
+    from orobserve.delivery.exporter import Conversation, HTTPExporter, HTTPResponse, Step
     from orobserve.generation import Generation
 
 _NO_TIME = "there was no time left to send them"
@@ -36,7 +37,7 @@ class Destination:
         exporter: what makes the payload.
         policy: returns the generation as it may be sent, or None.
         capacity: of the queue, in generations; the newest is dropped when it is full.
-        linger: seconds that the first generation of a batch waits for others.
+        linger: seconds that the first generation of a batch waits for others, if not those of the exporter's limits.
         sender: how attempts are made, and how long; one for each destination.
         clock: the time.
     """
@@ -48,7 +49,7 @@ class Destination:
         policy: Callable[[Generation], Generation | None],
         *,
         capacity: int = 10_000,
-        linger: float = 1.0,
+        linger: float | None = None,
         sender: Sender | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -61,8 +62,8 @@ class Destination:
         self._worker = Worker(
             f"orobserve-{name}", take=self._take, deliver=self._deliver, finish=self._finish, clock=self._clock
         )
-        self._worker.capacity, self._worker.linger = capacity, linger
-        self._worker.size = exporter.LIMITS.items
+        self._worker.capacity, self._worker.size = capacity, exporter.LIMITS.items
+        self._worker.linger = exporter.LIMITS.linger if linger is None else linger
         self._holds = True  # what is the exporter's to give back
         _all.add(self)
 
@@ -151,33 +152,47 @@ class Destination:
         """Deliver or drop; returns the smaller parts that are to be tried instead."""
         exporter = self.exporter
         if isinstance(exporter, DirectExporter):
-            attempt = partial(self._export, exporter, part)
+            result = self._persist(partial(self._export, exporter, part), deadline)
         else:
-            requests = None
+            found = None
             with guard:
-                encoded = exporter.encode(part)
-                requests = [encoded] if isinstance(encoded, HTTPRequest) else list(encoded)
-            if requests is None:
+                found = self._converse(exporter.deliver(part), deadline)
+            if found is None:
                 return self._singly(part)
-            if any(len(request.body) > exporter.LIMITS.bytes for request in requests):
-                return self._smaller(part, f"the payload has more than {exporter.LIMITS.bytes} bytes")
-            attempt = partial(self._send, requests, exporter.judge)
-        result = self._persist(attempt, deadline)
+            result = found
         if result.verdict is Verdict.TOO_LARGE:
             return self._smaller(part, result.reason)
         self._settle(result, len(part))
         return []
 
-    def _send(self, requests: list[HTTPRequest], judge: Callable[[HTTPResponse], Result]) -> Result:
-        """Send the requests that are left, in order, up to the first that is not delivered."""
-        rejected, reason = 0, ""
-        while requests:
-            result = self._sender.attempt(requests[0], judge)
-            if result.verdict is not Verdict.DELIVERED:
-                return result
-            rejected, reason = rejected + result.rejected, reason or result.reason
-            del requests[0]
-        return Result(verdict=Verdict.DELIVERED, rejected=rejected, reason=reason)
+    def _converse(self, conversation: Conversation, deadline: float) -> Result:
+        """Take the steps of a conversation up to the first that is not gone on with."""
+        rejected, reason, most = 0, "", self.exporter.LIMITS.bytes
+        try:
+            step = next(conversation)
+            while True:
+                if len(step.request.body) > most:
+                    return Result(verdict=Verdict.TOO_LARGE, reason=f"the payload has more than {most} bytes")
+                result, answer = self._take_step(step, deadline)
+                if answer is None or result.verdict is not Verdict.DELIVERED:
+                    return result
+                rejected, reason = rejected + result.rejected, reason or result.reason
+                step = conversation.send(answer)
+        except StopIteration as end:
+            last = end.value or Result(verdict=Verdict.DELIVERED)
+            return replace(last, rejected=last.rejected + rejected, reason=last.reason or reason)
+        finally:
+            conversation.close()
+
+    def _take_step(self, step: Step, deadline: float) -> tuple[Result, HTTPResponse | None]:
+        answer = None
+
+        def judge(response: HTTPResponse) -> Result:
+            nonlocal answer
+            answer = response
+            return step.judge(response)
+
+        return self._persist(partial(self._sender.attempt, step.request, judge), deadline), answer
 
     def _export(self, exporter: DirectExporter, part: list[Generation]) -> Result:
         kind = ""
@@ -213,6 +228,8 @@ class Destination:
             self._tally.delivered(count - rejected, self._clock.epoch())
             if rejected:
                 self._tally.dropped(Drop.REJECTED_IN_PART, rejected, result.reason)
+            elif result.reason:
+                self._tally.note("generations are taken, with a remark", redact(result.reason))
         elif result.verdict is Verdict.REJECTED:
             self._tally.dropped(Drop.REJECTED, count, result.reason)
         else:

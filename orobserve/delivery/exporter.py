@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from orobserve.generation import Generation
 
@@ -40,6 +40,7 @@ class Limits:
 
     items: int = 100  # generations
     bytes: int = 4_000_000  # of the body before it is compressed
+    linger: float = 1.0  # seconds that the first generation of a batch waits for others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +82,30 @@ class Result:
     rejected: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A request of a conversation, and what its answer means: `DELIVERED` is to go on, `RETRY` to ask the same again."""
+
+    request: HTTPRequest
+    judge: Callable[[HTTPResponse], Result]
+
+
+# Each step is taken until its answer is to go on, and that answer is sent back. What is returned counts as the last
+# result; None is delivered. A conversation that is not gone on with is closed.
+Conversation: TypeAlias = "Generator[Step, HTTPResponse, Result | None]"
+
+
 class Exporter:
-    """What every destination has. Made once from its checked `config`; used by one thread at a time."""
+    """What every destination has. Made once from its checked `config`; used by one thread at a time.
+
+    What it does not know before it is made (`LIMITS`, `UPDATES`) it may say of itself in `__init__`.
+    """
 
     TYPE: ClassVar[str]  # its name in settings, and of its entry point
     TITLE: ClassVar[str]  # the product's name
     FIELDS: ClassVar[tuple[Field, ...]] = ()
-    LIMITS: ClassVar[Limits] = Limits()
-    UPDATES: ClassVar[bool] = False  # the product replaces a record that is sent again with the same ids
+    LIMITS: Limits = Limits()
+    UPDATES: bool = False  # the product replaces a record that is sent again with the same ids
     PRIVATE: ClassVar[bool] = False  # content is left out unless the settings say `privacy_mode = false`
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -99,8 +116,14 @@ class Exporter:
         """
         self.config = config
 
-    def ddl(self) -> str | None:
-        """Return the statement that makes the table this destination writes to, if it writes to one."""
+    @classmethod
+    def ddl(cls, config: Mapping[str, Any]) -> str | None:
+        """Return the statement that makes the table this destination writes to, if it writes to one.
+
+        Args:
+            config: every field of `FIELDS`; None where it is not known.
+        """
+        del config
         return None
 
     def is_served_by(self, provider: object) -> bool:
@@ -110,7 +133,12 @@ class Exporter:
 
 
 class HTTPExporter(Exporter):
-    """A destination that takes HTTP requests. `encode` and `probe` are pure."""
+    """A destination that takes HTTP requests. `encode` and `probe` are pure.
+
+    Where one question leads to another (a token, the columns of a table, rows that are to be sent again), `deliver` and
+    `examine` are overridden instead: generators that yield requests and get answers. They know nothing of sockets,
+    waiting or repetition either.
+    """
 
     def encode(self, batch: Sequence[Generation]) -> HTTPRequest | Sequence[HTTPRequest]:
         """Return the request that delivers a batch (never empty), or several that are sent in this order.
@@ -118,6 +146,13 @@ class HTTPExporter(Exporter):
         The batch is delivered when all of them are. When one fails, all of them may be sent again.
         """
         raise NotImplementedError
+
+    def deliver(self, batch: Sequence[Generation]) -> Conversation:
+        """Talk until a batch is delivered. If it raises, the generations of the batch are tried one by one."""
+        made = self.encode(batch)
+        for request in (made,) if isinstance(made, HTTPRequest) else made:
+            yield Step(request, self.judge)
+        return None
 
     def judge(self, response: HTTPResponse) -> Result:
         """Return what became of the batch: by the rules of OTLP/HTTP unless the product has others."""
@@ -148,6 +183,11 @@ class HTTPExporter(Exporter):
         }
         reason = reasons.get(response.status, "the server does not accept the request")
         return Result(verdict=Verdict.REJECTED, reason=f"{reason} (HTTP {response.status})")
+
+    def examine(self) -> Conversation:
+        """Talk until the settings are proven right; a reason beside `DELIVERED` is a remark."""
+        yield Step(self.probe(), self.judge_probe)
+        return None
 
 
 class DirectExporter(Exporter):

@@ -46,7 +46,7 @@ def policy_for(settings: DestinationSettings) -> Callable[[Generation], Generati
             generation, settings.always_send, settings.always_send_above
         ) and not sampling.is_sampled(generation, settings.name, settings.sampling_rate):
             return None
-        generation = _with_groups(generation, settings)
+        generation = _with_groups(_with_key_name(generation, settings.api_key_labels), settings)
         if settings.privacy_mode:
             return privacy.strip(generation)
         return privacy.mask(generation, settings.masks, settings.mask_patterns)
@@ -58,12 +58,17 @@ def _has_key(settings: DestinationSettings, request: Request) -> bool:
     return settings.api_key_hashes is None or request.api_key_hash in settings.api_key_hashes
 
 
+def _with_key_name(generation: Generation, labels: Mapping[str, str]) -> Generation:
+    name = labels.get(generation.request.api_key_hash or "")
+    return generation if name is None else replace(generation, request=replace(generation.request, api_key_name=name))
+
+
 def _with_groups(generation: Generation, settings: DestinationSettings) -> Generation:
     groups: dict[str, dict[str, Any]] = {}
     if settings.broadcast_generation_cost:
         groups["openrouter_generation_cost"] = _cost(generation)
     if settings.broadcast_generation_identity:
-        groups["openrouter_identity"] = _identity(generation, settings.api_key_labels)
+        groups["openrouter_identity"] = _identity(generation)
     if settings.broadcast_generation_request_context:
         groups["openrouter_request_context"] = _context(generation)
     if not groups:
@@ -93,7 +98,7 @@ def _cost(generation: Generation) -> dict[str, Any]:
     }
 
 
-def _identity(generation: Generation, labels: Mapping[str, str]) -> dict[str, Any]:
+def _identity(generation: Generation) -> dict[str, Any]:
     request, stats = generation.request, generation.stats or _NO_STATS
     return {
         "generation_id": generation.id,
@@ -103,7 +108,7 @@ def _identity(generation: Generation, labels: Mapping[str, str]) -> dict[str, An
         "external_user": request.user,
         "session_id": request.session_id,
         "api_key_hash": request.api_key_hash,
-        "api_key_name": labels.get(request.api_key_hash or ""),
+        "api_key_name": request.api_key_name,
         "http_referer": request.referer,
         "app_title": request.title,
         "app_id": stats.app_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from orobserve.delivery.sender import Sender
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from orobserve.delivery.exporter import HTTPExporter
+    from orobserve.delivery.exporter import Conversation, HTTPExporter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +57,28 @@ def probe(
 
 def _ask(exporter: HTTPExporter, sender: Sender) -> tuple[Result, datetime | None]:
     try:
-        response = sender.send(exporter.probe())
-        if isinstance(response, Result):
-            return response, None
-        return exporter.judge_probe(response), _date(response.headers.get("date", ""))
+        return _converse(exporter.examine(), sender)
     finally:
         sender.close()
+
+
+def _converse(conversation: Conversation, sender: Sender) -> tuple[Result, datetime | None]:
+    """Take every step once."""
+    step, said, told = next(conversation), "", None
+    while True:
+        response = sender.send(step.request)
+        if isinstance(response, Result):
+            return response, told
+        told = _date(response.headers.get("date", ""))
+        result = step.judge(response)
+        if result.verdict is not Verdict.DELIVERED:
+            return result, told
+        said = said or result.reason
+        try:
+            step = conversation.send(response)
+        except StopIteration as end:
+            last = end.value or result
+            return replace(last, reason=last.reason or said), told
 
 
 def _date(value: str) -> datetime | None:

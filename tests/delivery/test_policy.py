@@ -22,8 +22,11 @@ def delivered(generation: Generation, **settings: Any) -> Generation | None:
     return policy_for(found)(generation)
 
 
-def test_nothing_asked_for_changes_nothing() -> None:
-    assert delivered(FULL) == FULL
+def test_nothing_asked_for_changes_nothing_but_names_the_key() -> None:
+    named = delivered(FULL)
+    assert named == replace(FULL, request=replace(FULL.request, api_key_name=LABELS["ab" * 32]))
+    unknown = replace(FULL, request=replace(FULL.request, api_key_hash="ef" * 32))
+    assert delivered(unknown) == unknown
 
 
 @pytest.mark.parametrize(
