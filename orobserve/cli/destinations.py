@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from orobserve import config_file
 from orobserve.cli import broadcast, table, toml
 from orobserve.config import setting_fields
-from orobserve.delivery.destination_config import variable_for
+from orobserve.delivery.destination_config import squash, variable_for
 from orobserve.delivery.schema import camel, schema
 from orobserve.delivery.settings import find_exporter, installed
 from orobserve.errors import ConfigurationError
@@ -36,9 +36,12 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type to its
     imported = actions.add_parser("import", help="take over the destinations of OpenRouter's Broadcast")
     broadcast.add_options(imported)
     imported.set_defaults(run=broadcast.run)
+    tables = actions.add_parser("ddl", help="the statement that makes the table of a warehouse")
+    tables.add_argument("name", metavar="NAME", help="a type, or the name of a destination in orobserve.toml")
+    tables.set_defaults(run=_ddl)
     editors = actions.add_parser("schema", help="the JSON Schema of orobserve.toml, for editors")
     editors.set_defaults(run=_schema)
-    for parser in (listing, shown, imported, editors):
+    for parser in (listing, shown, imported, tables, editors):
         parser.add_argument("--json", action="store_true", help="machine-readable output")
 
 
@@ -131,12 +134,51 @@ def _show(options: argparse.Namespace) -> int:
     return 0
 
 
+def _ddl(options: argparse.Namespace) -> int:
+    item = _in_file(options.name)
+    exporter = find_exporter(str(item.get("type")), "NAME")
+    statement = exporter.ddl(_as_known(exporter, item.get("config")))
+    if statement is None:
+        tables = ", ".join(name for name in sorted(installed()) if _has_table(name))
+        raise ConfigurationError("NAME", options.name, allowed=tables, fix="only these write to a table")
+    print(json.dumps({"type": exporter.TYPE, "ddl": statement}) if options.json else f"{statement};")
+    return 0
+
+
+def _has_table(name: str) -> bool:
+    try:
+        exporter = find_exporter(name)
+    except ConfigurationError:
+        return False
+    return exporter.ddl(_as_known(exporter, None)) is not None
+
+
+def _as_known(exporter: type[Exporter], given: object) -> dict[str, Any]:
+    """Return the fields of a destination as far as the file, the environment and the defaults give them."""
+    said = {squash(key): value for key, value in given.items()} if isinstance(given, dict) else {}
+
+    def value(entry: Field) -> Any:  # noqa: ANN401 - of any kind
+        found = said.get(squash(entry.name))
+        if isinstance(found, str) and found.startswith("$"):
+            found = os.environ.get(found[1:].strip("{}"))
+        return found or next((os.environ[name] for name in entry.env if os.environ.get(name)), entry.default)
+
+    return {entry.name: value(entry) for entry in exporter.FIELDS}
+
+
 def _type_of(name: str) -> str:
     """Return the type of a destination in the file by its name, else the name itself: it may be a type."""
+    return str(_in_file(name).get("type"))
+
+
+def _in_file(name: str) -> Mapping[str, Any]:
+    """Return the destination of the file that has the name; else the only one of that type; else one without settings."""
     file = config_file.read(os.environ)
     given = file.values.get("destinations") if file is not None else None
     objects = [item for item in given or () if isinstance(item, dict)] if isinstance(given, list) else []
-    return next((str(item.get("type")) for item in objects if item.get("name") == name), name)
+    of_type = [item for item in objects if squash(str(item.get("type"))) == squash(name)]
+    named = [item for item in objects if item.get("name") == name]
+    return next(iter(named or (of_type if len(of_type) == 1 else [])), {"type": name})
 
 
 def _text(value: object) -> str:

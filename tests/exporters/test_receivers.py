@@ -16,6 +16,7 @@ from orobserve_exporters.phoenix import Phoenix
 from tests.exporters import receivers
 from tests.exporters.generations import CHAT, ODD_TEXT, SAMPLES
 from tests.support.otlp import make
+from tests.support.programs import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ CHATS = [sample for sample in ALL if sample.operation == "chat"]
 
 def _needs(name: str) -> Any:
     return pytest.mark.skipif(
-        receivers.program(name) is None, reason=f"no program {name!r}: it is in the tox environment `receivers`"
+        program(name) is None, reason=f"no program {name!r}: it is in the tox environment `receivers`"
     )
 
 
