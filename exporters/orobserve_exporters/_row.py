@@ -92,7 +92,7 @@ COLUMNS = (
     Column(name="ATTRIBUTES", comment="All OpenTelemetry attributes", kind=Kind.JSON),
     Column(name="INPUT", comment="What was asked: an object with messages", kind=Kind.JSON),
     Column(name="OUTPUT", comment="What was answered: an object with messages", kind=Kind.JSON),
-    Column(name="METADATA", comment="Keys of the request's trace object, and of the context", kind=Kind.JSON),
+    Column(name="METADATA", comment="Keys of the trace object in the request, and of the context", kind=Kind.JSON),
     Column(name="MODEL_PARAMETERS", comment="Sampling parameters of the request", kind=Kind.JSON),
     Column(name="RESOURCE_ATTRIBUTES", comment="Attributes of the process", kind=Kind.JSON),
 )

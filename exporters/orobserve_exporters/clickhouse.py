@@ -43,6 +43,7 @@ _NAME = re.compile(r"\(([A-Z][A-Z_0-9]+)\)")
 _NO_SUCH_COLUMN, _NO_TABLE, _NO_DATABASE, _DENIED, _TOO_MANY_PARTS = 16, 60, 81, 497, 252
 _LATER = {159, 202, 209, 210, 241, 242, 319, 999}  # busy, slow, out of memory, read-only, Keeper: may pass
 _PARTS_PAUSE = 15.0  # seconds in which merges catch up
+_ONE_ROW = {6, 26, 27, 38, 41, 69, 70, 72, 117, 130, 131, 349, 691}  # a value that cannot be read or stored
 _WRONG_LOGIN = {192, 193, 194, 516}
 _LOGIN_HINT = "the credentials are refused: check username and password"
 
@@ -132,9 +133,7 @@ class ClickHouse(HTTPExporter):
         yield Step(self.probe(), self.judge_probe)
         yield from self._learn()
         yield Step(self._select(f"CHECK GRANT INSERT ON {self._table}"), self._judge_grant)
-        answer = yield Step(
-            self._select("SELECT create_table_query AS made FROM system.tables " + _WHERE, **self._names), self.judge
-        )
+        answer = yield Step(self._select(_MADE_BY, **self._names), self.judge)
         made = str((_rows(answer) or [{}])[0].get("made", ""))
         remarks = [missing(self._columns or ())]
         if " ENGINE = MergeTree" in made and not re.search(r"deduplication_window = [1-9]", made):
@@ -155,6 +154,8 @@ class ClickHouse(HTTPExporter):
             return Result(verdict=Verdict.RETRY, reason=said, retry_after=_PARTS_PAUSE)
         if code in _LATER:
             return Result(verdict=Verdict.RETRY, reason=said)
+        if code in _ONE_ROW:
+            return Result(verdict=Verdict.TOO_LARGE, reason=said)  # halves may be taken, all but that row in the end
         hint = self._hint(code)
         return Result(verdict=Verdict.REJECTED, reason=f"{hint} ({said})" if hint else said)
 
@@ -168,8 +169,7 @@ class ClickHouse(HTTPExporter):
 
     def _learn(self) -> Generator[Step, HTTPResponse, None]:
         """Read the table's columns, and make the table if there is none."""
-        query = "SELECT name, type, default_kind FROM system.columns " + _WHERE
-        answer = yield Step(self._select(query, **self._names), self._judge_look)
+        answer = yield Step(self._select(_COLUMNS, **self._names), self._judge_look)
         if _code(answer) == _DENIED:  # then everything is sent; what the table does not have is left out there
             self._columns = None
             return
@@ -237,7 +237,10 @@ class ClickHouse(HTTPExporter):
         )
 
 
-_WHERE = "WHERE database = {database:String} AND table = {table:String}"
+_COLUMNS = "SELECT name, type FROM system.columns WHERE database = {database:String} AND table = {table:String}"
+_MADE_BY = (
+    "SELECT create_table_query AS made FROM system.tables WHERE database = {database:String} AND name = {table:String}"
+)
 
 
 def _table(database: str, table: str) -> str:

@@ -53,7 +53,7 @@ _FINAL = {"22", "23", "28", "3D", "42", "0A"}  # classes of errors that do not p
 
 
 class Postgres(DirectExporter):
-    """One connection, opened at the first batch. The table is made if it is missing; an existing one is used as it is."""
+    """One connection, opened at the first batch. The table is made if it is missing; else it is used as it is."""
 
     TYPE = "postgres"
     TITLE = "PostgreSQL, or Supabase"
@@ -101,7 +101,9 @@ class Postgres(DirectExporter):
         ]
         made = ",\n".join([*lines, "  PRIMARY KEY (trace_id, span_id)"])
         index = _quoted(f"{config['table'] or 'openrouter_traces'}_timestamp")
-        return f"CREATE TABLE IF NOT EXISTS {name} (\n{made}\n);\nCREATE INDEX IF NOT EXISTS {index} ON {name} (timestamp)"
+        return (
+            f"CREATE TABLE IF NOT EXISTS {name} (\n{made}\n);\nCREATE INDEX IF NOT EXISTS {index} ON {name} (timestamp)"
+        )
 
     def export(self, batch: Sequence[Generation]) -> Result:
         """Store a batch, after a look at the table where it is not known yet, or has changed."""
@@ -239,7 +241,8 @@ class _Table:
             changes = ", ".join(f"{given} = EXCLUDED.{given}" for given in names.values())
             insert += f" ON CONFLICT ({keys}) DO UPDATE SET {changes}"
         elif names.keys() >= set(_KEY):
-            insert += f' WHERE NOT EXISTS (SELECT 1 FROM {name} WHERE ({keys}) = (r."TRACE_ID", r."SPAN_ID"))'
+            same = f'SELECT 1 FROM {name} WHERE ({keys}) = (r."TRACE_ID", r."SPAN_ID")'  # noqa: S608 - names are quoted
+            insert += f" WHERE NOT EXISTS ({same})"
         self.insert = insert.replace("%", "%%").replace(_ROWS, "%s")
 
 

@@ -172,7 +172,7 @@ def _type_of(name: str) -> str:
 
 
 def _in_file(name: str) -> Mapping[str, Any]:
-    """Return the destination of the file that has the name; else the only one of that type; else one without settings."""
+    """Return the destination of the file that has the name, or is the only one of the type; else just the type."""
     file = config_file.read(os.environ)
     given = file.values.get("destinations") if file is not None else None
     objects = [item for item in given or () if isinstance(item, dict)] if isinstance(given, list) else []

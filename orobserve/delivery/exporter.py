@@ -84,7 +84,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A request of a conversation, and what its answer means: `DELIVERED` is to go on, `RETRY` to ask the same again."""
+    """A request of a conversation, and what its answer means: `DELIVERED`: go on; `RETRY`: ask the same again."""
 
     request: HTTPRequest
     judge: Callable[[HTTPResponse], Result]

@@ -31,7 +31,7 @@ class _Front(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Stay silent."""
 
-    def do_POST(self) -> None:  # noqa: N802 - dispatched by this name
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         if self.headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)

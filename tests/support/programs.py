@@ -48,15 +48,24 @@ class Program:
         folder: where it runs, and its home.
         settings: of its environment.
         ready: what it says when it is up.
+        user: who runs it, if not the tests' own user.
     """
 
-    def __init__(self, command: Sequence[str], folder: Path, settings: Mapping[str, str], ready: str) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        settings: Mapping[str, str],
+        ready: str,
+        user: str | None = None,
+    ) -> None:
         self._command = list(command)
         self._folder = folder
         path = os.pathsep.join((str(Path(command[0]).parent), os.environ.get("PATH", "")))
         own = {"PATH": path, "HOME": str(folder), "PYTHONUNBUFFERED": "1", "DO_NOT_TRACK": "1"}
         self._env = {**own, **settings}
         self._ready = ready
+        self._user = user
         self._process: subprocess.Popen[str] | None = None
         self._listener: threading.Thread | None = None
 
@@ -79,6 +88,8 @@ class Program:
             text=True,
             errors="replace",
             start_new_session=True,
+            user=self._user,
+            group=self._user,
         )
         said: list[str] = []
         settled = threading.Event()  # it is up, or it has ended
