@@ -48,7 +48,8 @@ def as_json(value: object) -> str:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str, allow_nan=False)
     except ValueError:  # NaN and the infinities are null
         text = json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), default=str)
-    return _NUL.sub("\\1\ufffd", whole(text))
+    text = whole(text)
+    return _NUL.sub("\\1\ufffd", text) if "\\u0000" in text else text
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401 - JSON

@@ -370,3 +370,30 @@ def test_toml_of_awkward_values(tmp_path: Path) -> None:
         {"type": "x", "a b": [1, True, {"k": 0.5}], "config": {"t": "é\n?", "e": {}}},
         {"type": "y"},
     ]
+
+
+@pytest.mark.parametrize("name", ["bigquery", "clickhouse", "postgres", "snowflake"])
+def test_the_table_of_a_warehouse(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """It needs neither the settings of the destination nor a package of the product's."""
+    statement = run(capsys, "ddl", name)
+    assert statement.startswith("CREATE TABLE IF NOT EXISTS")
+    assert statement.endswith(";\n")
+    assert statement.upper().count("TOTAL_COST") == 1
+    assert json.loads(run(capsys, "ddl", name, "--json")) == {"type": name, "ddl": statement[:-2]}
+
+
+def test_the_table_that_the_file_and_the_environment_name(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = ['type = "clickhouse"', 'name = "costs"', 'config = { database = "$CH_DATABASE", Table = "calls" }']
+    (tmp_path / "orobserve.toml").write_text("\n".join(["[[destinations]]", *lines]))
+    monkeypatch.setenv("CH_DATABASE", "telemetry")
+    for name in ("costs", "clickhouse"):
+        assert "CREATE TABLE IF NOT EXISTS `telemetry`.`calls` (" in run(capsys, "ddl", name)
+
+
+def test_what_writes_to_no_table_has_none(capsys: pytest.CaptureFixture[str]) -> None:
+    error = run(capsys, "ddl", "webhook", status=2)
+    assert "'webhook'" in error
+    assert "clickhouse" in error
