@@ -2,55 +2,101 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
+import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import wrapt
 
 from orobserve._guard import guard
-from orobserve.capture import httpx as edge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
     from types import ModuleType
 
     from orobserve.capture.observer import Observer
 
+
+class Point(NamedTuple):
+    """A method that carries every call of a library, and the edge's function that makes what takes its place."""
+
+    module: str
+    owner: str
+    method: str
+    edge: str
+    replace: str
+
+    @property
+    def name(self) -> str:
+        """The method's full name."""
+        return f"{self.module}.{self.owner}.{self.method}"
+
+
+# An edge is imported when its library is.
+POINTS = (
+    *(Point(name, "Client", "send", "httpx", "replace_send") for name in ("httpx", "httpx2")),
+    *(Point(name, "AsyncClient", "send", "httpx", "replace_async_send") for name in ("httpx", "httpx2")),
+    Point("requests.sessions", "Session", "send", "requests", "replace_send"),
+    Point("urllib3.poolmanager", "PoolManager", "urlopen", "urllib3", "replace_urlopen"),
+    Point("urllib3.connectionpool", "HTTPConnectionPool", "urlopen", "urllib3", "replace_pool_urlopen"),
+    Point("aiohttp.client", "ClientSession", "_request", "aiohttp", "replace_request"),
+    Point("http.client", "HTTPConnection", "request", "http_client", "replace_request"),
+    Point("http.client", "HTTPConnection", "getresponse", "http_client", "replace_getresponse"),
+    Point("dspy._vendor.lm15.transports", "StdlibTransport", "stream", "dspy", "replace_stream"),
+    Point("dspy._vendor.lm15.transports", "StdlibAsyncTransport", "_do_stream", "dspy", "replace_async_stream"),
+)
+
+_log = logging.getLogger("orobserve")
 _patched: list[tuple[type, str, Any, Any]] = []  # class, attribute, what was there, what we put
 _current: list[Observer] = []
 _hooked: set[str] = set()
+unfit: set[Point] = set()  # that this version of their library does not have
 
 
 def install(new: Observer) -> None:
     """Observe the HTTP libraries that are imported, and those that will be."""
     _current[:] = [new]
-    for name in edge.MODULES:
+    for name in dict.fromkeys(point.module for point in POINTS):
+        points = [point for point in POINTS if point.module == name]
         module = sys.modules.get(name)
-        if module is not None and hasattr(module, "AsyncClient"):
-            _patch_module(module)
+        if module is not None and all(hasattr(module, point.owner) for point in points):
+            _patch_module(module, points)
         elif name not in _hooked:
             _hooked.add(name)
-            wrapt.register_post_import_hook(_on_import, name)
+            wrapt.register_post_import_hook(functools.partial(_on_import, points), name)
 
 
-def _on_import(module: ModuleType) -> None:
+def _on_import(points: Iterable[Point], module: ModuleType) -> None:
     with guard:
         if _current:
-            _patch_module(module)
+            _patch_module(module, points)
 
 
-def _patch_module(module: ModuleType) -> None:
-    _patch(module.Client, "send", edge.replace_send)
-    _patch(module.AsyncClient, "send", edge.replace_async_send)
+def _patch_module(module: ModuleType, points: Iterable[Point]) -> None:
+    for point in points:
+        owner = getattr(module, point.owner, None)
+        if owner is not None and point.method in owner.__dict__:
+            _patch(owner, point)
+        elif point not in unfit:
+            unfit.add(point)
+            _log.warning("orobserve does not see this version's calls: it has no %s", point.name)
 
 
-def _patch(owner: type, name: str, replacement: Callable[..., Any]) -> None:
-    if any(done is owner and attribute == name for done, attribute, _, _ in _patched):
+def _patch(owner: type, point: Point) -> None:
+    if is_patched(owner, point.method):
         return
-    original = owner.__dict__[name]
-    ours = replacement(original, _current)
-    setattr(owner, name, ours)
-    _patched.append((owner, name, original, ours))
+    original = owner.__dict__[point.method]
+    edge = importlib.import_module(f"orobserve.capture.{point.edge}")
+    ours = getattr(edge, point.replace)(original, _current)
+    setattr(owner, point.method, ours)
+    _patched.append((owner, point.method, original, ours))
+
+
+def is_patched(owner: type, method: str) -> bool:
+    """Tell whether a class has our function in a method's place."""
+    return any(done is owner and attribute == method for done, attribute, _, _ in _patched)
 
 
 def uninstall() -> None:

@@ -1,6 +1,7 @@
-"""The only two shells around a caller's stream: they hand on every chunk as it is and tell the exchange about it.
+"""The two shells around streams that are iterated: they hand on every chunk as it is and tell the exchange about it.
 
-A tap is a transparent proxy of the stream object, so that its type and attributes stay what they were.
+A tap is a transparent proxy of the stream object, so that its type and attributes stay what they were. `_files.py` has
+the shell around what is read like a file.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ else:
     _Proxy = wrapt.ObjectProxy  # generic only in wrapt 2
 
 
-def _end(exchange: Exchange, reason: BaseException | Outcome | None = None) -> None:
+def end(exchange: Exchange, reason: BaseException | Outcome | None = None) -> None:
+    """End a call, whatever comes of it."""
     with guard:
         exchange.end(reason)
 
 
-class _Reference(weakref.ref["_Tap"]):
+class _Reference(weakref.ref["Tap"]):
     """Known by its own identity: the callers' streams may equal each other, and need not be hashable."""
 
     __slots__ = ()
@@ -47,23 +49,25 @@ def _forgotten(tap: _Reference) -> None:
     """End what nobody read and nobody closed; runs in the garbage collector."""
     exchange = _open.pop(tap, None)
     if exchange is not None:
-        _end(exchange, Outcome.ABANDONED)
+        end(exchange, Outcome.ABANDONED)
 
 
 def end_open_streams() -> None:
     """End every stream that is still open, because the process ends."""
     for exchange in list(_open.values()):
-        _end(exchange, Outcome.ABANDONED)
+        end(exchange, Outcome.ABANDONED)
 
 
-class _Tap(_Proxy):
+class Tap(_Proxy):
+    """A stream object with its exchange, which ends at the latest when nobody holds the stream any more."""
+
     def __init__(self, stream: Any, exchange: Exchange) -> None:  # noqa: ANN401 - any library's stream
         super().__init__(stream)
         self._self_exchange = exchange
         _open[_Reference(self, _forgotten)] = exchange
 
 
-class SyncTap(_Tap):
+class SyncTap(Tap):
     """A tapped synchronous byte stream."""
 
     def __iter__(self) -> Iterator[bytes]:
@@ -74,19 +78,19 @@ class SyncTap(_Tap):
                 feed(chunk)
                 yield chunk
         except BaseException as error:
-            _end(exchange, Outcome.CANCELLED if isinstance(error, GeneratorExit) else error)
+            end(exchange, Outcome.CANCELLED if isinstance(error, GeneratorExit) else error)
             raise
-        _end(exchange)
+        end(exchange)
 
     def close(self) -> None:
         """Close the stream, then end the call."""
         try:
             self.__wrapped__.close()
         finally:
-            _end(self._self_exchange, Outcome.CANCELLED)
+            end(self._self_exchange, Outcome.CANCELLED)
 
 
-class AsyncTap(_Tap):
+class AsyncTap(Tap):
     """A tapped asynchronous byte stream."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -98,16 +102,16 @@ class AsyncTap(_Tap):
                 feed(chunk)
                 yield chunk
         except BaseException as error:
-            _end(exchange, Outcome.CANCELLED if isinstance(error, GeneratorExit) else error)
+            end(exchange, Outcome.CANCELLED if isinstance(error, GeneratorExit) else error)
             raise
         finally:
             if isinstance(chunks, AsyncGenerator):  # as httpx2 would, were we not in between
                 await chunks.aclose()
-        _end(exchange)
+        end(exchange)
 
     async def aclose(self) -> None:
         """Close the stream, then end the call."""
         try:
             await self.__wrapped__.aclose()
         finally:
-            _end(self._self_exchange, Outcome.CANCELLED)
+            end(self._self_exchange, Outcome.CANCELLED)

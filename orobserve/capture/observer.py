@@ -62,6 +62,15 @@ def headers_of(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return found
 
 
+def text_headers_of(headers: Iterable[tuple[Any, Any]]) -> dict[str, str]:
+    """Return the same of headers whose names and values are text; some libraries let bytes through."""
+    return headers_of((_as_bytes(name), _as_bytes(value)) for name, value in headers)
+
+
+def _as_bytes(text: Any) -> bytes:  # noqa: ANN401 - text, bytes, or what a library makes text of
+    return text if isinstance(text, bytes) else str(text).encode("latin-1", "replace")
+
+
 def _never(_host: str) -> bool:
     return False
 
