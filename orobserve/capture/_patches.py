@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 import logging
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -85,7 +86,7 @@ def _patch_module(module: ModuleType, points: Iterable[Point]) -> None:
 
 
 def _patch(owner: type, point: Point) -> None:
-    if is_patched(owner, point.method):
+    if _is_patched(owner, point.method):
         return
     original = owner.__dict__[point.method]
     edge = importlib.import_module(f"orobserve.capture.{point.edge}")
@@ -94,9 +95,22 @@ def _patch(owner: type, point: Point) -> None:
     _patched.append((owner, point.method, original, ours))
 
 
-def is_patched(owner: type, method: str) -> bool:
-    """Tell whether a class has our function in a method's place."""
+def _is_patched(owner: type, method: str) -> bool:
     return any(done is owner and attribute == method for done, attribute, _, _ in _patched)
+
+
+def hooks() -> dict[str, bool]:
+    """Return the methods of the installed libraries, and whether they are hooked, or will be when they are imported."""
+    found: dict[str, bool] = {}
+    seen: set[tuple[object, str]] = set()
+    for point in POINTS:
+        owner = getattr(sys.modules.get(point.module), point.owner, None)
+        if owner is not None and (owner, point.method) not in seen:
+            seen.add((owner, point.method))
+            found[point.name] = _is_patched(owner, point.method)
+        elif owner is None and importlib.util.find_spec(point.module.partition(".")[0]) is not None:
+            found[point.name] = bool(_current) and point.module in _hooked and point not in unfit
+    return found
 
 
 def uninstall() -> None:

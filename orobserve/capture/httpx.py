@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from orobserve.wire.exchange import Exchange
 
-MODULES = ("httpx", "httpx2")
-
 
 def begin(observer: Observer, request: Any) -> Flight | None:  # noqa: ANN401 - httpx or httpx2
     """Begin a call if it is one of ours."""

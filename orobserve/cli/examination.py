@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import re
 import socket
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -19,7 +17,6 @@ from opentelemetry import metrics, trace
 
 from orobserve import _guard, _runtime, config, config_file
 from orobserve.capture import _patches
-from orobserve.capture.httpx import MODULES
 from orobserve.delivery.exporter import DirectExporter, Verdict
 from orobserve.delivery.probe import probe
 from orobserve.errors import ConfigurationError
@@ -40,6 +37,9 @@ _PACKAGES = (
     "opentelemetry-instrumentation",
     "httpx",
     "httpx2",
+    "requests",
+    "aiohttp",
+    "urllib3",
     "openai",
     "anthropic",
     "openrouter",
@@ -47,6 +47,7 @@ _PACKAGES = (
     "langchain-openai",
     "pydantic-ai-slim",
     "litellm",
+    "dspy",
 )
 _HIDDEN = re.compile(r"HEADERS|KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
@@ -87,23 +88,10 @@ def _version(package: str) -> str | None:
 
 def hooks(problems: list[Problem]) -> list[dict[str, Any]]:
     """Return the methods that carry every call, and whether they are hooked in this process."""
-    found, seen = [], set()
-    for name in MODULES:
-        if name not in sys.modules and importlib.util.find_spec(name) is None:
-            continue
-        module = importlib.import_module(name)
-        for owner in (module.Client, module.AsyncClient):
-            if owner not in seen:
-                seen.add(owner)
-                found.append({"method": f"{name}.{owner.__name__}.send", "hooked": _is_hooked(owner)})
-    if not found:
-        what = "neither httpx nor httpx2 can be imported, so there is no client whose calls could be seen"
-        problems.append(Problem(what=what, fix="install the client that your program uses, in this environment"))
-    return found
-
-
-def _is_hooked(owner: type) -> bool:
-    return any(done is owner for done, *_ in _patches._patched)  # noqa: SLF001 - state of this process
+    for point in sorted(_patches.unfit):
+        what = f"calls of {point.module.partition('.')[0]} are not seen: this version has no {point.name}"
+        problems.append(Problem(what=what, fix="use a version that orobserve knows, or update orobserve"))
+    return [{"method": name, "hooked": hooked} for name, hooked in _patches.hooks().items()]
 
 
 def telemetry(environ: Mapping[str, str], problems: list[Problem]) -> dict[str, Any]:

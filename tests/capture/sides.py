@@ -23,13 +23,21 @@ HANGS_AFTER = 30.0  # seconds: a test that waits this long has hung
 QUESTION = {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "hello there"}]}
 
 
-class _Steps:
+ERRORS = {
+    "connect": ("ConnectError",),
+    "lost": ("ReadError", "RemoteProtocolError"),
+    "torn": ("RemoteProtocolError",),
+    "timeout": ("ReadTimeout",),
+}
+
+
+class Steps:
     """A synchronous iterator as an asynchronous one that never waits."""
 
     def __init__(self, items: Iterable[Any]) -> None:
         self._items = iter(items)
 
-    def __aiter__(self) -> _Steps:
+    def __aiter__(self) -> Steps:
         return self
 
     async def __anext__(self) -> Any:
@@ -75,6 +83,14 @@ class Side:
     def name(self) -> str:
         """The library's name, as the types of its exceptions spell it."""
         return self.lib.__name__
+
+    def raised(self, kind: str) -> tuple[type[BaseException], ...]:
+        """Return what the caller gets to see when a connection fails: `connect`, `lost`, `torn` or `timeout`."""
+        return tuple(getattr(self.lib, name) for name in ERRORS[kind])
+
+    def told(self, kind: str) -> tuple[str, ...]:
+        """Return what `error.type` may then say."""
+        return tuple(f"{self.lib.__name__}.{name}" for name in ERRORS[kind])
 
     def client(self, transport: Any = None, **options: Any) -> Caller:
         """Make a client, over the network unless a transport is given."""
@@ -122,11 +138,27 @@ class Caller:
     async def close(self, response: Any) -> None:
         await self._done(response.aclose() if self.side.is_async else response.close())
 
+    def status(self, response: Any) -> int:
+        return response.status_code
+
+    def is_open(self, response: Any) -> bool:
+        return not response.is_closed
+
+    def limit(self, seconds: float) -> None:
+        """Wait no longer than this for the next bytes."""
+        self.inner.timeout = self.side.lib.Timeout(5.0, read=seconds)
+
+    async def arrive(self, response: Any) -> None:
+        """Wait for what keeps an unread response alive, if anything does."""
+
+    def abandon(self, response: Any) -> None:
+        """Do what a caller has to whose task is cancelled."""
+
     def iterate(self, response: Any, what: str, *args: Any) -> AsyncIterator[Any]:
         """Iterate over `raw`, `bytes`, `text` or `lines`."""
         if self.side.is_async:
             return getattr(response, f"aiter_{what}")(*args)
-        return _Steps(getattr(response, f"iter_{what}")(*args))  # type: ignore[return-value]
+        return Steps(getattr(response, f"iter_{what}")(*args))  # type: ignore[return-value]
 
     def lines(self, response: Any) -> AsyncIterator[str]:
         return self.iterate(response, "lines")
@@ -171,7 +203,8 @@ def side_of(library: str, colour: str) -> Side:
     return Side(importlib.import_module(library), colour)
 
 
-every_side = pytest.mark.parametrize("side", [pytest.param(side_of(*pair), id="-".join(pair)) for pair in ALL_SIDES])
+EVERY = [pytest.param(side_of(*pair), id="-".join(pair)) for pair in ALL_SIDES]
+every_side = pytest.mark.parametrize("side", EVERY)
 # Where the event loop makes no difference, one of them is enough.
 both_colours = pytest.mark.parametrize(
     "side", [pytest.param(side_of(*pair), id="-".join(pair)) for pair in ALL_SIDES if pair[1] != "trio"]
