@@ -183,13 +183,17 @@ class Aiohttp(OtherCaller):
         "connect": (aiohttp.ClientConnectorError,),
         "lost": (aiohttp.ClientError,),
         "torn": (aiohttp.ClientPayloadError,),
-        "timeout": (aiohttp.SocketTimeoutError,),
+        "timeout": (aiohttp.ServerTimeoutError,),
     }
     told = {  # noqa: RUF012
         "lost": (
             "aiohttp.client_exceptions.ClientOSError",
             "aiohttp.client_exceptions.ServerDisconnectedError",
             "aiohttp.client_exceptions.ClientPayloadError",
+        ),
+        "timeout": (
+            "aiohttp.client_exceptions.SocketTimeoutError",
+            "aiohttp.client_exceptions.ServerTimeoutError",
         ),
     }
 

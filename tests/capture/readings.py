@@ -58,6 +58,13 @@ URLLIB3: dict[str, Callable[[Any], Any]] = {
     "release": lambda r: [r.read(10), r.release_conn(), r.connection],
     "drain": lambda r: [r.read(10), r.drain_conn(), r.read()],
 }
+
+
+def entered_session(response: Any) -> Any:
+    with response as inner:
+        return inner is response, next(inner.iter_lines()), inner.raw.closed
+
+
 REQUESTS: dict[str, Callable[[Any], Any]] = {
     "content": lambda r: [r.content, list(r.iter_content(7)), r.raw.read()],
     "text": lambda r: [r.text, r.encoding],
@@ -68,14 +75,9 @@ REQUESTS: dict[str, Callable[[Any], Any]] = {
     "iter_content-none": lambda r: list(r.iter_content(None)),
     "iter_lines": lambda r: list(r.iter_lines()),
     "iterate": list,
-    "with": lambda r: entered_session(r),
+    "with": entered_session,
     **{f"raw-{name}": lambda r, read=read: read(r.raw) for name, read in URLLIB3.items()},
 }
-
-
-def entered_session(response: Any) -> Any:
-    with response as inner:
-        return inner is response, next(inner.iter_lines()), inner.raw.closed
 
 
 async def each(items: Any) -> list[Any]:
@@ -140,7 +142,7 @@ async def look(client: Caller, url: str, way: str) -> list[Any]:
         result = read(response)
         result = await result if client.side.is_async else result
         seen.append(joined(result) if way in UNSTEADY else result)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever the caller sees
         chain = [type(error), type(error.__cause__), type(error.__context__)]
         seen.append((chain, re.sub(r"0x[0-9a-f]+|port=\d+|:\d+", "", str(error))))
     return seen
