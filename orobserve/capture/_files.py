@@ -7,6 +7,7 @@ ends with the last byte, with an error, when the caller closes the file, or when
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from orobserve._guard import guard, guarded
@@ -19,39 +20,59 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+class Reading:
+    """A method that reads; missing where the file has none of that name, which some callers look for."""
+
+    def __init__(self, take: Callable[..., Any]) -> None:
+        self._take = take
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, tap: Any, owner: type | None = None) -> Any:
+        """Return the method of one file."""
+        return functools.partial(self._take, tap, getattr(tap.__wrapped__, self._name))
+
+
+def _all(tap: FileTap, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return tap._self_take(read, args, kwargs, is_all=True)  # noqa: SLF001
+
+
+def _some(tap: FileTap, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return tap._self_take(read, args, kwargs)  # noqa: SLF001
+
+
+def _lines(tap: FileTap, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    lines: list[Any] = []
+
+    def joined(*args: Any, **kwargs: Any) -> bytes:
+        lines.extend(read(*args, **kwargs))
+        return b"".join(lines)
+
+    tap._self_take(joined, args, kwargs, is_all=True)  # noqa: SLF001
+    return lines
+
+
+def _fill(tap: FileTap, read: Callable[..., Any], buffer: Any) -> Any:
+    counts: list[Any] = []
+
+    def filled(_size: int) -> bytes:
+        counts.append(read(buffer))
+        return bytes(memoryview(buffer).cast("B")[: counts[0] or 0])
+
+    tap._self_take(filled, (memoryview(buffer).nbytes,), {})  # noqa: SLF001
+    return counts[0]
+
+
 class FileTap(Tap):
     """A tapped file."""
 
-    def read(self, *args: Any, **kwargs: Any) -> Any:
-        """Read."""
-        return self._self_take(self.__wrapped__.read, args, kwargs, is_all=True)
-
-    def read1(self, *args: Any, **kwargs: Any) -> Any:
-        """Read what is there."""
-        return self._self_take(self.__wrapped__.read1, args, kwargs)
-
-    def readline(self, *args: Any, **kwargs: Any) -> Any:
-        """Read a line."""
-        return self._self_take(self.__wrapped__.readline, args, kwargs)
-
-    def readlines(self, *args: Any, **kwargs: Any) -> Any:
-        """Read all lines."""
-        lines: list[Any] = []
-
-        def joined(*args: Any, **kwargs: Any) -> bytes:
-            lines.extend(self.__wrapped__.readlines(*args, **kwargs))
-            return b"".join(lines)
-
-        self._self_take(joined, args, kwargs, is_all=True)
-        return lines
-
-    def readinto(self, buffer: Any) -> Any:
-        """Read into a buffer."""
-        return self._self_fill(self.__wrapped__.readinto, buffer)
-
-    def readinto1(self, buffer: Any) -> Any:
-        """Read what is there into a buffer."""
-        return self._self_fill(self.__wrapped__.readinto1, buffer)
+    read = Reading(_all)
+    read1 = Reading(_some)
+    readline = Reading(_some)
+    readlines = Reading(_lines)
+    readinto = Reading(_fill)
+    readinto1 = Reading(_fill)
 
     def __iter__(self) -> Any:
         """Iterate over the lines."""
@@ -98,16 +119,6 @@ class FileTap(Tap):
         unlimited = amount is None or (isinstance(amount, int) and amount < 0)
         if (is_all and unlimited) or (not data and amount != 0) or self._self_is_drained():
             exchange.end()
-
-    def _self_fill(self, fill: Callable[[Any], Any], buffer: Any) -> Any:
-        counts: list[Any] = []
-
-        def filled(_size: int) -> bytes:
-            counts.append(fill(buffer))
-            return bytes(memoryview(buffer).cast("B")[: counts[0] or 0])
-
-        self._self_take(filled, (memoryview(buffer).nbytes,), {})
-        return counts[0]
 
     def _self_is_drained(self) -> bool:
         """Tell whether the last byte is known to have been read."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orobserve._guard import guard
 from orobserve.capture._calls import Call, begin, gate, host_of, settle
-from orobserve.capture._files import FileTap
+from orobserve.capture._files import FileTap, Reading
 from orobserve.capture.observer import text_headers_of
 
 if TYPE_CHECKING:
@@ -19,6 +19,22 @@ if TYPE_CHECKING:
 
     from orobserve.capture.observer import Flight, Observer
     from orobserve.wire.exchange import Exchange
+
+
+def _read(tap: ResponseTap, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    tap._self_expect_by(args, kwargs)  # noqa: SLF001
+    amount = args[0] if args else kwargs.get("amt")
+    return tap._self_take(lambda _amount: read(*args, **kwargs), (amount,), {}, is_all=True)  # noqa: SLF001
+
+
+def _read1(tap: ResponseTap, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    tap._self_expect_by(args, kwargs)  # noqa: SLF001
+    return tap._self_take(read, args, kwargs)  # noqa: SLF001
+
+
+def _json(tap: ResponseTap, read: Callable[..., Any]) -> Any:
+    tap.data  # noqa: B018 - reads the body, which the response then keeps
+    return read()
 
 
 class ResponseTap(FileTap):
@@ -44,20 +60,9 @@ class ResponseTap(FileTap):
         decodes = args[1] if len(args) > 1 else kwargs.get("decode_content")
         self._self_expect(decodes=self.__wrapped__.decode_content if decodes is None else decodes)
 
-    def read(self, *args: Any, **kwargs: Any) -> Any:
-        """Read."""
-        self._self_expect_by(args, kwargs)
-        amount = args[:1] or (kwargs.get("amt"),)
-
-        def read(_amount: Any) -> Any:
-            return self.__wrapped__.read(*args, **kwargs)
-
-        return self._self_take(read, amount, {}, is_all=True)
-
-    def read1(self, *args: Any, **kwargs: Any) -> Any:
-        """Read what is there."""
-        self._self_expect_by(args, kwargs)
-        return super().read1(*args, **kwargs)
+    read = Reading(_read)
+    read1 = Reading(_read1)
+    json = Reading(_json)
 
     def stream(self, *args: Any, **kwargs: Any) -> Generator[bytes, None, None]:
         """Iterate over pieces."""
@@ -83,11 +88,6 @@ class ResponseTap(FileTap):
         """The whole body."""
         self._self_expect(decodes=self.__wrapped__.decode_content)
         return self._self_take(lambda: self.__wrapped__.data, (), {}, is_all=True)
-
-    def json(self) -> Any:
-        """Return the whole body as JSON."""
-        self.data  # noqa: B018 - reads the body, which the response then keeps
-        return self.__wrapped__.json()
 
     def release_conn(self) -> None:
         """Give the connection back: nothing more is read."""
