@@ -16,6 +16,7 @@ import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from elsewhere import calls
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
@@ -278,6 +279,8 @@ def measure(rounds: int) -> Iterator[dict[str, Any]]:
     yield _row("first chunk with content", added, "µs", floor, added / span, "100 µs")
     added = bench.added(call_elsewhere, 1000)
     yield _row("call to another host", added, "µs", floor, added / span, "2 µs")
+    for library, elsewhere in calls():
+        yield _row(f"  the same, {library}", bench.added(elsewhere, 1000), "µs", "", None, "2 µs")
     yield _row("a bare SDK span, 25 attributes, alone in a loop", alone, "µs", floor, alone / span, None)
     yield _row("held by an open stream", held_memory(client), "KB", "", None, "16 KB")
     sdk_import = in_fresh_process("import opentelemetry.sdk.trace", rounds)
