@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def instrument(**settings: Unpack[Settings]) -> None:
-    """Trace every OpenRouter call that any httpx or httpx2 client of this process makes, before or after this line.
+    """Trace every OpenRouter call of this process, by any HTTP library, with clients made before or after this line.
 
     Spans and metrics go to the providers that are set up; without one, to where the standard `OTEL_*` variables say;
     without those, a line per call is shown on a terminal. Calling it again replaces the settings.

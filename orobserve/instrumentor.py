@@ -20,7 +20,7 @@ class OpenRouterInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # of whic
     """OpenTelemetry's own interface to orobserve; needs the package opentelemetry-instrumentation."""
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """Return nothing: whichever of httpx and httpx2 the application has is instrumented."""
+        """Return nothing: whichever HTTP library the application has is instrumented."""
         return ()
 
     def _instrument(self, **kwargs: Any) -> None:  # noqa: ANN401 - the base class's signature

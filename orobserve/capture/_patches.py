@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import logging
 import sys
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import wrapt
@@ -90,9 +91,21 @@ def _patch(owner: type, point: Point) -> None:
         return
     original = owner.__dict__[point.method]
     edge = importlib.import_module(f"orobserve.capture.{point.edge}")
-    ours = getattr(edge, point.replace)(original, _current)
+    ours = getattr(edge, point.replace)(_callable(original), _current)
     setattr(owner, point.method, ours)
     _patched.append((owner, point.method, original, ours))
+
+
+def _callable(original: Any) -> Any:  # noqa: ANN401 - a function, or what another library has put in its place
+    """Return what may be called with the instance first; a wrapt wrapper learns of its instance only if it is bound."""
+    if type(original) is FunctionType:  # which a wrapper says that it is, too, when it is asked by `isinstance`
+        return original
+
+    @functools.wraps(original)
+    def bound(instance: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        return original.__get__(instance, type(instance))(*args, **kwargs)
+
+    return bound
 
 
 def _is_patched(owner: type, method: str) -> bool:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orobserve.wire.exchange import Exchange
 
 _HTTPS = 443
-_sent: dict[int, Flight] = {}  # by the connection that waits for the answer
+_sent: dict[int, tuple[Flight, weakref.finalize[..., Any]]] = {}  # by the connection that waits for the answer
 
 
 class ResponseTap(FileTap):
@@ -35,7 +35,7 @@ class ResponseTap(FileTap):
 
 def _host(call: Call) -> str:
     connection = call.owner
-    host: str = connection._tunnel_host or connection.host  # noqa: SLF001 - the target, where the host is a proxy
+    host: str = getattr(connection, "_tunnel_host", None) or connection.host  # the former where the latter is a proxy
     return host.lower()
 
 
@@ -68,19 +68,18 @@ def replace_request(original: Callable[..., Any], current: list[Observer]) -> Ca
         with flight:
             result = original(connection, *call.args, **kwargs)
         with guard:
-            _sent[id(connection)] = flight
-            weakref.finalize(connection, _lost, id(connection), flight).atexit = False
+            finalizer = weakref.finalize(connection, _lost, id(connection))
+            finalizer.atexit = False
+            _sent[id(connection)] = flight, finalizer
         return result
 
     return request
 
 
-def _lost(connection: int, flight: Flight) -> None:
+def _lost(connection: int) -> None:
     """End a call whose connection was dropped before its answer was asked for."""
-    if _sent.get(connection) is flight:
-        del _sent[connection]
-        with guard:
-            flight.exchange.end(Outcome.ABANDONED)
+    with guard:
+        _sent.pop(connection)[0].exchange.end(Outcome.ABANDONED)
 
 
 def replace_getresponse(original: Callable[..., Any], current: list[Observer]) -> Callable[..., Any]:
@@ -89,7 +88,11 @@ def replace_getresponse(original: Callable[..., Any], current: list[Observer]) -
 
     @guarded
     def answered(connection: Any) -> Flight | None:  # noqa: ANN401
-        return _sent.pop(id(connection), None)
+        if id(connection) not in _sent:
+            return None
+        flight, finalizer = _sent.pop(id(connection))
+        finalizer.detach()
+        return flight
 
     @functools.wraps(original)
     def getresponse(connection: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the original

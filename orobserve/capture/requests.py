@@ -53,8 +53,9 @@ def replace_send(original: Callable[..., Any], current: list[Observer]) -> Calla
 
 def observe_response(exchange: Exchange, response: Any, streamed: Any) -> None:  # noqa: ANN401
     """Tell the exchange of the response: at once if its body is read, through a tap if it is a stream."""
-    is_read = response._content_consumed or not streamed  # noqa: SLF001 - a hook of the caller's may have read it
     raw = response.raw
+    # A hook of the caller's may have read it; an adapter may have none to read.
+    is_read = not streamed or raw is None or response._content_consumed  # noqa: SLF001
     if not is_read and hasattr(raw, "stream"):
         response.raw = ResponseTap(raw, exchange)
         return

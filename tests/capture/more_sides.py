@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import weakref
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -197,11 +198,22 @@ class Aiohttp(OtherCaller):
         ),
     }
 
+    def __init__(self, side: Side, options: dict[str, Any]) -> None:
+        super().__init__(side, options)
+        self.responses: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    async def __aexit__(self, *error: object) -> None:
+        for response in list(self.responses):
+            response.close()  # or it would complain in another test
+        await super().__aexit__(*error)
+
     async def start(self, url: str, body: Any, *, streamed: bool) -> Any:
         del streamed
         self.inner = self.inner or aiohttp.ClientSession(**self.options)
         timeout = aiohttp.ClientTimeout(sock_connect=CONNECT, sock_read=self.seconds)
-        return await self.inner.post(url, json=body, headers=HEADERS, timeout=timeout)
+        response = await self.inner.post(url, json=body, headers=HEADERS, timeout=timeout)
+        self.responses.add(response)
+        return response
 
     async def lines(self, response: Any) -> AsyncIterator[str]:  # type: ignore[override]
         async for line in response.content:

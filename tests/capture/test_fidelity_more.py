@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import http.client
 import inspect
 import io
 import json
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 import requests
 import urllib3
+import wrapt
 
 import orobserve
 from orobserve.capture import _patches
@@ -81,6 +84,33 @@ def test_uninstrument_restores_the_class(point: _patches.Point, telemetry: Telem
         )
         orobserve.uninstrument()
         assert owner.__dict__[point.method] is original
+
+
+@every_other_side
+def test_who_has_patched_before_us_keeps_working(
+    side: Side, sim: Simulator, telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other instrumentations look at the instance that their wrapper is bound to."""
+    seen: list[Any] = []
+
+    def outer(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        seen.append(instance)
+        return wrapped(*args, **kwargs)
+
+    for point in POINTS:
+        owner = getattr(sys.modules[point.module], point.owner)
+        monkeypatch.setattr(owner, point.method, wrapt.FunctionWrapper(owner.__dict__[point.method], outer))
+    telemetry.instrument(hosts=["127.0.0.1"])
+
+    async def visit() -> None:
+        async with side.client() as client:
+            await client.post(f"{sim.url}/chat/completions")
+
+    side.run(visit)
+    orobserve.uninstrument()
+    assert seen
+    assert None not in seen
+    assert telemetry.span
 
 
 def test_every_library_is_in_the_table() -> None:
@@ -176,6 +206,43 @@ def test_a_loop_that_was_left_may_go_on(sim: Simulator, telemetry: Telemetry) ->
     assert not telemetry.spans
     assert first + b"".join(response.iter_content(5)) == body.encode()
     assert telemetry.span.attributes["openrouter.cost.total"] == 0.5
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_an_adapter_may_have_nothing_to_read(streamed: bool, telemetry: Telemetry) -> None:
+    def send(self: Any, request: Any, **_: Any) -> Any:
+        response = requests.Response()
+        response.status_code, response.request = 204, request
+        return response
+
+    telemetry.instrument()
+    session = requests.Session()
+    session.mount("https://", type("Own", (requests.adapters.BaseAdapter,), {"send": send, "close": lambda _: None})())
+    response = session.post(URL, json=QUESTION, stream=streamed)
+    assert response.raw is None
+    assert not response.content
+    assert telemetry.span
+
+
+def test_a_hook_may_read_a_stream(sim: Simulator, telemetry: Telemetry) -> None:
+    telemetry.instrument(hosts=["127.0.0.1"])
+    hooks = {"response": lambda response, **_: response.content and None}
+    url = f"{sim.url}/chat/completions"
+    response = requests.post(url, json=ask(stream=True), headers=HEADERS, stream=True, hooks=hooks, timeout=5)
+    assert b"[DONE]" in response.content
+    assert telemetry.span.attributes["openrouter.stream.outcome"] == "completed"
+
+
+def test_a_kept_connection_gathers_nothing(sim: Simulator, telemetry: Telemetry) -> None:
+    telemetry.instrument(hosts=["127.0.0.1"])
+    connection = http.client.HTTPConnection(sim.root.partition("://")[2])
+    before = len(weakref.finalize._registry)
+    for _ in range(3):
+        connection.request("POST", "/api/v1/chat/completions", json.dumps(QUESTION), HEADERS)
+        connection.getresponse().read()
+    connection.close()
+    assert len(telemetry.spans) == 3
+    assert len(weakref.finalize._registry) == before
 
 
 def test_a_cancelled_read_may_be_tried_again(sim: Simulator, telemetry: Telemetry) -> None:

@@ -66,6 +66,7 @@ def test_what_is_read_to_the_end_is_let_go(side: Side, sim: Simulator, telemetry
             if side.name != "aiohttp":  # whose responses are in cycles of their own
                 assert not _tap._open
 
+    gc.collect()  # what other tests have left
     gc.disable()
     try:
         side.run(visit)

@@ -18,6 +18,7 @@ import pytest
 import orobserve
 from orobserve import _guard, _runtime
 from orobserve._guard import guard
+from orobserve.capture import _patches
 from orobserve.cli import examination
 from orobserve.cli.main import main
 from orobserve.delivery.destination import Destination
@@ -227,9 +228,11 @@ def test_what_this_process_has_lost(capsys: pytest.CaptureFixture[str], caplog: 
     assert "name audit, type console, queued 0" in capsys.readouterr().out
 
 
-def test_no_client_to_hook(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(examination, "MODULES", ("httpx9",))
-    assert "there is no client" in told(capsys, status=1)["problems"][0]["what"]
+def test_a_library_that_is_another_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    gone = _patches.Point("http.client", "HTTPConnection", "fetch", "http_client", "replace_request")
+    monkeypatch.setattr(_patches, "unfit", {gone})
+    problem = told(capsys, status=1)["problems"][0]
+    assert "calls of http are not seen: this version has no http.client.HTTPConnection.fetch" in problem["what"]
 
 
 class Terminal(io.StringIO):
