@@ -134,3 +134,32 @@ orobserve.instrument(console=False)
 call(httpx)
 """
     assert run_program(source).stdout == "gen-1\n"
+
+
+LATER = """
+import asyncio, json, sys
+import orobserve
+orobserve.instrument(hosts=["127.0.0.1"])
+assert not {"requests", "urllib3", "aiohttp"} & set(sys.modules), "nothing is imported that the app does not have"
+from orobserve.testing import Simulator
+with Simulator() as sim:
+    url, headers = f"{sim.url}/chat/completions", {"authorization": "Bearer k", "content-type": "application/json"}
+    body = json.dumps({"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "hello"}]}).encode()
+    import urllib.request
+    urllib.request.urlopen(urllib.request.Request(url, body, headers)).read()
+    import urllib3
+    urllib3.request("POST", url, body=body, headers=headers)
+    import requests
+    requests.post(url, data=body, headers=headers).json()
+    import aiohttp
+    async def call():
+        async with aiohttp.ClientSession() as session, session.post(url, data=body, headers=headers) as response:
+            await response.json()
+    asyncio.run(call())
+"""
+
+
+def test_other_libraries_may_be_imported_later() -> None:
+    with Receiver() as receiver:
+        run_program(LATER, env={**receiver.env, "OROBSERVE_ENRICHMENT": "never"})
+    assert [span.name for span in receiver.spans] == ["chat openai/gpt-4o"] * 4
