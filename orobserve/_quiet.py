@@ -12,11 +12,12 @@ from opentelemetry.context import Context
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# The first two are private names of the API package, the plain texts are what older instrumentations set.
+# Those for everybody first, then those for HTTP tracers, which have "http" in them. Two are private names of the API
+# package, the plain texts are what older instrumentations set.
 SUPPRESSION_KEYS = (
     otel_context._SUPPRESS_INSTRUMENTATION_KEY,  # noqa: SLF001
-    otel_context._SUPPRESS_HTTP_INSTRUMENTATION_KEY,  # noqa: SLF001
     "suppress_instrumentation",
+    otel_context._SUPPRESS_HTTP_INSTRUMENTATION_KEY,  # noqa: SLF001
     "suppress_http_instrumentation",
 )
 _OURS = otel_context.create_key("orobserve-own-request")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.trace import NonRecordingSpan
+from opentelemetry.trace import NonRecordingSpan, SpanKind
 
 from orobserve._quiet import SUPPRESSION_KEYS
 from orobserve.telemetry import names
@@ -28,6 +28,10 @@ _OPENINFERENCE_KINDS = frozenset({"LLM", "EMBEDDING", "RERANKER"})
 _SCOPES = frozenset({"opentelemetry.util.genai.handler"})  # starts its spans without attributes
 _NEVER_SUPPRESSING = frozenset({"com.anthropic.sdk.python"})
 _METERED_SCOPES = ("opentelemetry.instrumentation.", "opentelemetry.util.genai.")
+_HTTP_SCOPES = tuple(
+    f"opentelemetry.instrumentation.{name}"
+    for name in ("aiohttp_client", "httpx", "requests", "urllib")  # and urllib3
+)
 
 _claimed: weakref.WeakSet[Span] = weakref.WeakSet()
 _filled: weakref.WeakKeyDictionary[Span, set[str]] = weakref.WeakKeyDictionary()  # what on it is ours
@@ -39,8 +43,19 @@ def suppressed() -> bool:
     if current:
         for key in SUPPRESSION_KEYS:
             if current.get(key):
-                return True
+                return "http" not in key or not _is_within_http_span()
     return False
+
+
+def _is_within_http_span() -> bool:
+    """Tell whether an HTTP tracer's span is current: it speaks to other HTTP tracers, for it has traced the request.
+
+    A span that is not sampled tells nothing of itself; the call is better seen then.
+    """
+    span = trace.get_current_span()
+    if not span.is_recording():
+        return span.get_span_context().is_valid
+    return getattr(span, "kind", None) is SpanKind.CLIENT and (_scope(span) or "").startswith(_HTTP_SCOPES)
 
 
 def _scope(span: Span) -> str | None:

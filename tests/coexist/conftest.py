@@ -9,4 +9,4 @@ from importlib.util import find_spec
 ENVIRONMENT = os.environ.get("TOX_ENV_NAME") or ("coexist" if find_spec("logfire") else "main")
 WITHOUT_OTHERS = {"main", "httpx"}
 
-collect_ignore = ["test_others.py"] if ENVIRONMENT in WITHOUT_OTHERS else []
+collect_ignore = ["test_others.py", "test_http_tracers.py"] if ENVIRONMENT in WITHOUT_OTHERS else []

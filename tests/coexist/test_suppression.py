@@ -9,6 +9,9 @@ import httpx2
 import pytest
 from opentelemetry import context as otel_context
 from opentelemetry.instrumentation.utils import suppress_http_instrumentation, suppress_instrumentation
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import SpanKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,3 +65,17 @@ def test_a_model_spans_owner_does_not_mean_us(
         _call(sim)
     assert telemetry.span.name == "their call"
     assert telemetry.span.attributes["openrouter.cost.total"] == float(sim.bill)
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+@pytest.mark.parametrize("name", QUIET)
+def test_an_http_tracer_does_not_mean_us(name: str, sampled: bool, sim: Simulator, telemetry: Telemetry) -> None:
+    """It has traced the request, and silences the HTTP tracers beneath; we may be one layer further down."""
+    telemetry.instrument(hosts=[sim.url])
+    provider = telemetry.tracer_provider if sampled else TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
+    tracer = provider.get_tracer("opentelemetry.instrumentation.requests")
+    with tracer.start_as_current_span("POST", kind=SpanKind.CLIENT), QUIET[name]():
+        _call(sim)
+    means_us = "http" not in name.lower()
+    calls = telemetry.metrics.get("gen_ai.client.operation.duration", {})
+    assert sum(point.count for point in calls.values()) == (0 if means_us else 1)
