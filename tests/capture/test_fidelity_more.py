@@ -262,7 +262,10 @@ def test_a_cancelled_read_may_be_tried_again(sim: Simulator, telemetry: Telemetr
     assert telemetry.span.attributes["openrouter.stream.outcome"] == "completed"
 
 
-@pytest.mark.parametrize("way", ["session", "call", "function"])
+KNOWS_CHECKS = tuple(map(int, aiohttp.__version__.split(".")[:2])) >= (3, 9)
+
+
+@pytest.mark.parametrize("way", ["session", "call", *["function"] * KNOWS_CHECKS])
 def test_a_response_behind_raise_for_status(way: str, sim: Simulator, telemetry: Telemetry) -> None:
     sim.next(SCENARIOS["rate_limited"])
     telemetry.instrument(hosts=["127.0.0.1"])
@@ -310,7 +313,8 @@ def test_forms_are_read_where_they_are_at_hand(sim: Simulator, telemetry: Teleme
     requests.post(
         url, files={"file": upload}, data={"model": "openai/whisper-1"}, headers=bearer, timeout=5
     ).raise_for_status()
-    urllib3.request("POST", url, fields={"file": upload, "model": "openai/whisper-1"}, headers=bearer)
+    with urllib3.PoolManager() as manager:
+        manager.request("POST", url, fields={"file": upload, "model": "openai/whisper-1"}, headers=bearer)
 
     async def visit() -> None:
         form = aiohttp.FormData({"model": "openai/whisper-1"})
