@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import re
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -28,6 +29,7 @@ from orobserve.delivery.sender import Sender
 from orobserve.generation import Content, Generation, Message, Text
 from tests.delivery.clocks import VirtualClock
 from tests.delivery.servers import Answer, Ending, Server
+from tests.exporters import postgres_server, stores
 from tests.exporters.generations import CANARY, CHAT, SAMPLES
 
 if TYPE_CHECKING:
@@ -42,13 +44,25 @@ GOLDEN = Path(__file__).parent / "golden"
 GOLDEN_SAMPLES = ("chat", "tools", "error", "free", "named")
 POINTS = {point.name: point for point in entry_points(group="orobserve.exporters")}
 SECRET = "canary-secret-"
-KEY_IN_BODY = {"middleware"}  # its OTLP endpoint takes the key as a resource attribute
+KEY_IN_BODY = {"middleware", "posthog"}  # they take the key in the body, by protocol
 # Given where a dummy text would be refused; everything else is made from FIELDS.
 GIVEN = {"dsn": f"https://{SECRET}dsn@o1.ingest.us.sentry.io/42"}
+# By type: what is not required alone, but together with something else.
+GIVEN_TOGETHER = {
+    "s3": {"access_key_id": "AKIA"},
+    "firehose": {"access_key_id": "AKIA", "region": "us-east-1"},
+    "postgres": {"url": f"postgresql://me:{SECRET}url@127.0.0.1:5432/calls"},
+}
+# By type of the direct exporters that need one: a server, which yields the settings that lead to it.
+SERVERS: dict[str, Callable[[Path], AbstractContextManager[dict[str, Any]]]] = {
+    "s3": stores.s3,
+    "firehose": stores.firehose,
+    "postgres": postgres_server.settings,
+}
 
 
 def _config(kind: type[Exporter], folder: Path) -> dict[str, Any]:
-    return {field.name: _value(field, folder) for field in kind.FIELDS}
+    return {**{field.name: _value(field, folder) for field in kind.FIELDS}, **GIVEN_TOGETHER.get(kind.TYPE, {})}
 
 
 def _value(field: Field, folder: Path) -> Any:
@@ -81,12 +95,12 @@ def http(request: pytest.FixtureRequest, tmp_path: Path) -> HTTPExporter:
     return made
 
 
-def _made(name: str, folder: Path) -> Exporter:
+def _made(name: str, folder: Path, **settings: Any) -> Exporter:
     kind = KINDS.get(name)
     if kind is None:
         pytest.skip(f"{POINTS[name].module} is not written yet")
     try:
-        return kind(_config(kind, folder))
+        return kind({**_config(kind, folder), **settings})
     except ValueError as error:
         if "pip install" in str(error):
             pytest.skip(str(error))
@@ -102,6 +116,8 @@ def encoded(exporter: Exporter, capsys: pytest.CaptureFixture[str]) -> Any:
             found = [_decoded(request) for request in _requests(exporter, *batch)]
             return found[0] if len(found) == 1 else found
         assert isinstance(exporter, DirectExporter)
+        if hasattr(exporter, "payloads"):  # it needs a server, but not to say what it would write
+            return [json.loads(body) for body in exporter.payloads(batch)]
         path = Path(exporter.config.get("path") or os.devnull)
         path.write_bytes(b"")
         assert exporter.export(batch).verdict is Verdict.DELIVERED
@@ -364,12 +380,13 @@ def test_an_untrusted_certificate_is_not_accepted(http: HTTPExporter) -> None:
 
 @pytest.mark.parametrize("name", sorted(name for name, kind in KINDS.items() if issubclass(kind, DirectExporter)))
 def test_direct_exporters_deliver_and_shut_down_twice(name: str, tmp_path: Path) -> None:
-    exporter, clock = _made(name, tmp_path), VirtualClock(skips=True)
-    assert isinstance(exporter, DirectExporter)
-    assert exporter.check().verdict is Verdict.DELIVERED
-    destination = Destination("under-test", exporter, lambda generation: generation, clock=clock)
-    destination.offer(CHAT)
-    for _ in range(2):
-        destination.close(clock.now() + 10_000)
-        assert destination.join(clock.now() + 10_000)
+    with SERVERS.get(name, lambda _: nullcontext({}))(tmp_path) as settings:
+        exporter, clock = _made(name, tmp_path, **settings), VirtualClock(skips=True)
+        assert isinstance(exporter, DirectExporter)
+        assert exporter.check().verdict is Verdict.DELIVERED
+        destination = Destination("under-test", exporter, lambda generation: generation, clock=clock)
+        destination.offer(CHAT)
+        for _ in range(2):
+            destination.close(clock.now() + 10_000)
+            assert destination.join(clock.now() + 10_000)
     assert destination.state.delivered == 1
