@@ -60,9 +60,9 @@ class Moto:
         """Keys and address."""
         return {**KEYS, "endpoint": self.url}
 
-    def bucket(self) -> str:
+    def bucket(self, name: str | None = None) -> str:
         """Make a bucket."""
-        name, client = f"calls-{uuid4().hex[:12]}", self.client("s3")
+        name, client = name or f"calls-{uuid4().hex[:12]}", self.client("s3")
         client.create_bucket(Bucket=name)
         client.close()
         return name
