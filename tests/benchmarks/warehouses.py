@@ -19,8 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-ROOT = Path(__file__).parent.parent.parent
-sys.path.insert(0, str(ROOT))  # the tests' own servers and samples
+sys.path.insert(0, str(Path(__file__).parent.parent.parent))  # the tests' own servers and samples
 
 from orobserve.delivery.destination import Destination
 from orobserve_exporters.clickhouse import ClickHouse
@@ -60,7 +59,7 @@ def clickhouse(folder: Path) -> Iterator[Store]:
     import httpx
 
     (port,) = free_ports(1)
-    front = str(ROOT / "tests/exporters/clickhouse_front.py")
+    front = str(Path(stores.__file__).parent / "clickhouse_front.py")
     command = [sys.executable, front, str(port), str(folder / "data"), "default", ""]
     exporter = make(ClickHouse, host=f"http://127.0.0.1:{port}")
 
@@ -75,7 +74,7 @@ def clickhouse(folder: Path) -> Iterator[Store]:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[Store]:  # noqa: ARG001 - it has one of its own
+def postgres(folder: Path) -> Iterator[Store]:
     """Run PostgreSQL."""
     import psycopg
 

@@ -1,6 +1,6 @@
 """Moto, which stands in for S3 and Firehose over a real socket, started for the tests of one module on a free port.
 
-It comes from packages that only the tox environment `warehouses` has. It keeps everything in memory and takes any credentials.
+It comes from packages that only the tox environment `warehouses` has. It keeps all in memory and takes any credentials.
 """
 
 from __future__ import annotations
