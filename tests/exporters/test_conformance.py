@@ -31,12 +31,13 @@ from tests.delivery.clocks import VirtualClock
 from tests.delivery.servers import Answer, Ending, Server
 from tests.exporters import postgres_server, stores
 from tests.exporters.generations import CANARY, CHAT, SAMPLES
+from tests.exporters.google_key import google_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from importlib.metadata import EntryPoint
 
-    from orobserve.delivery import Exporter, Field, HTTPResponse, Result
+    from orobserve.delivery import Conversation, Exporter, Field, HTTPResponse, Result
     from orobserve.delivery.state import State
 
 WRITE = os.environ.get("OROBSERVE_GOLDEN") == "write"  # read here: tests run without such variables
@@ -49,6 +50,7 @@ KEY_IN_BODY = {"middleware", "posthog"}  # they take the key in the body, by pro
 GIVEN = {"dsn": f"https://{SECRET}dsn@o1.ingest.us.sentry.io/42"}
 # By type: what is not required alone, but together with something else.
 GIVEN_TOGETHER = {
+    "bigquery": {"service_account_key": google_key()},
     "s3": {"access_key_id": "AKIA"},
     "firehose": {"access_key_id": "AKIA", "region": "us-east-1"},
     "postgres": {"url": f"postgresql://me:{SECRET}url@127.0.0.1:5432/calls"},
@@ -286,8 +288,23 @@ class Rerouted(HTTPExporter):
         made: Any = self._inner.encode(batch)
         return [self.reroute(request) for request in made] if isinstance(made, list) else self.reroute(made)
 
+    def deliver(self, batch: Sequence[Generation]) -> Conversation:
+        return self._reroute_all(self._inner.deliver(batch))
+
     def probe(self) -> HTTPRequest:
         return self.reroute(self._inner.probe())
+
+    def examine(self) -> Conversation:
+        return self._reroute_all(self._inner.examine())
+
+    def _reroute_all(self, conversation: Conversation) -> Conversation:
+        step = next(conversation)
+        while True:
+            answer = yield replace(step, request=self.reroute(step.request))
+            try:
+                step = conversation.send(answer)
+            except StopIteration as end:
+                return end.value
 
 
 def _deliver(http: HTTPExporter, server: Server, *batch: Generation, requests: int = 0) -> tuple[State, VirtualClock]:
