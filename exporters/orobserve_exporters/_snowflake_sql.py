@@ -19,7 +19,7 @@ _TYPES = {
     Kind.TIME: "TIMESTAMP_NTZ",
     Kind.MILLISECONDS: "NUMBER(18, 3)",
     Kind.COUNT: "NUMBER(18, 0)",
-    Kind.USD: "NUMBER(18, 10)",
+    Kind.USD: "NUMBER(38, 15)",
     Kind.TEXTS: "ARRAY",
     Kind.JSON: "VARIANT",
 }

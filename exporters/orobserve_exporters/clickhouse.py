@@ -72,7 +72,8 @@ class ClickHouse(HTTPExporter):
         ),
         *FIELDS,
     )
-    LIMITS = Limits(items=2_000, bytes=16_000_000)  # small inserts are what ClickHouse dislikes most
+    # Small inserts are what ClickHouse dislikes most; an idle service of its cloud needs a while to wake.
+    LIMITS = Limits(items=2_000, bytes=16_000_000, timeout=30.0)
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         """Take the settings.

@@ -87,7 +87,8 @@ class Snowflake(HTTPExporter):
         super().__init__(config)
         self._base = _base(config["account"], config["host"])
         self._place = _place(config)
-        self.LIMITS = Limits(items=1000, bytes=8_000_000, linger=max(0, config["flush_seconds"]))
+        # A statement is answered after 45 seconds at the latest, done or not.
+        self.LIMITS = Limits(items=1000, bytes=8_000_000, linger=max(0, config["flush_seconds"]), timeout=60.0)
         self.UPDATES = bool(config["exact"])
         self._known: Mapping[str, Known] | None = None  # columns; None: not asked yet
 

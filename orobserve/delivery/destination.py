@@ -57,7 +57,7 @@ class Destination:
         self.exporter = exporter
         self._policy = policy
         self._clock = clock or Clock()
-        self._sender = sender or Sender(clock=self._clock)
+        self._sender = sender or Sender(timeout=exporter.LIMITS.timeout, clock=self._clock)
         self._tally = Tally(name, exporter.TYPE)
         self._worker = Worker(
             f"orobserve-{name}", take=self._take, deliver=self._deliver, finish=self._finish, clock=self._clock

@@ -27,6 +27,7 @@ from orobserve.delivery import DirectExporter, HTTPExporter, HTTPRequest, Verdic
 from orobserve.delivery.destination import Destination
 from orobserve.delivery.sender import Sender
 from orobserve.generation import Content, Generation, Message, Text
+from orobserve_exporters._row import COLUMNS
 from tests.delivery.clocks import VirtualClock
 from tests.delivery.servers import Answer, Ending, Server
 from tests.exporters import postgres_server, stores
@@ -60,6 +61,27 @@ SERVERS: dict[str, Callable[[Path], AbstractContextManager[dict[str, Any]]]] = {
     "s3": stores.s3,
     "firehose": stores.firehose,
     "postgres": postgres_server.settings,
+}
+
+
+_COLUMNS = [column.name for column in COLUMNS]
+# By type of those that ask before they deliver: what they are answered.
+LEADS = {
+    "clickhouse": [Answer(body="\n".join(f'{{"name":"{name}","type":"Nullable(X)"}}' for name in _COLUMNS).encode())],
+    "snowflake": [
+        Answer(
+            body=json.dumps(
+                {
+                    "resultSetMetaData": {"rowType": [{"name": "name"}, {"name": "type"}, {"name": "null?"}]},
+                    "data": [[name, "VARCHAR", "Y"] for name in _COLUMNS],
+                }
+            ).encode()
+        )
+    ],
+    "bigquery": [
+        Answer(body=b'{"access_token": "a-token", "expires_in": 3600}'),
+        Answer(body=json.dumps({"schema": {"fields": [{"name": name} for name in _COLUMNS]}}).encode()),
+    ],
 }
 
 
@@ -323,6 +345,10 @@ def _deliver(http: HTTPExporter, server: Server, *batch: Generation, requests: i
     return destination.state, clock
 
 
+def _lead(http: HTTPExporter) -> list[Answer]:
+    return LEADS.get(http.TYPE, [])
+
+
 def _attempt(request: HTTPRequest, judge: Callable[[HTTPResponse], Result], timeout: float = 10.0) -> Result:
     sender = Sender(timeout=timeout)
     result = sender.attempt(request, judge)
@@ -331,19 +357,20 @@ def _attempt(request: HTTPRequest, judge: Callable[[HTTPResponse], Result], time
 
 
 def test_what_is_accepted_is_delivered_once(http: HTTPExporter) -> None:
-    with Server() as server:
+    lead = _lead(http)
+    with Server(*lead, 200) as server:
         state, _ = _deliver(http, server, CHAT, SAMPLES["free"])
-    made = _requests(http, CHAT, SAMPLES["free"])
+    made, taken = _requests(http, CHAT, SAMPLES["free"]), server.requests[len(lead) :]
     assert state.delivered == 2
-    assert [taken.body for taken in server.requests] == [request.body for request in made]
+    assert [request.body for request in taken] == [request.body for request in made]
     for name, value in made[0].headers.items():
-        assert server.requests[0].headers[name.lower()] == value
+        assert taken[0].headers[name.lower()] == value
 
 
 def test_refused_credentials_are_not_tried_again(http: HTTPExporter) -> None:
-    with Server(401) as server:
+    with Server(*_lead(http), 401) as server:
         state, _ = _deliver(http, server, CHAT)
-    assert len(server.requests) == 1
+    assert [taken.body for taken in server.requests].count(_requests(http, CHAT)[0].body) == 1
     assert state.dropped == {"rejected": 1}
     assert "401" in str(state.last_error)
     assert SECRET not in str(state.last_error)
@@ -363,20 +390,22 @@ def test_the_probe_tells_refused_credentials_and_a_wrong_path(http: HTTPExporter
     "answer", [Answer(429, {"Retry-After": "7"}), Answer(500), Answer(503)], ids=["429", "500", "503"]
 )
 def test_what_may_be_accepted_later_is_sent_again_unchanged(http: HTTPExporter, answer: Answer) -> None:
-    with Server(answer, 200) as server:
-        state, clock = _deliver(http, server, CHAT, requests=1 + len(_requests(http, CHAT)))
+    lead = _lead(http)
+    with Server(*lead, answer, 200) as server:
+        state, clock = _deliver(http, server, CHAT, requests=len(lead) + 1 + len(_requests(http, CHAT)))
     assert state.delivered == state.retried == 1
-    first, second, *_ = server.requests
+    first, second, *_ = server.requests[len(lead) :]
     assert first.body == second.body
     if answer.status == 429:
         assert 7 in clock.waits
 
 
 def test_a_batch_that_is_too_large_arrives_in_parts(http: HTTPExporter) -> None:
-    with Server(413, 200) as server:
+    lead = _lead(http)
+    with Server(*lead, 413, 200) as server:
         state, _ = _deliver(http, server, CHAT, replace(CHAT, span_id="0a1b2c3d4e5f6099", id="gen-def"))
     assert state.delivered == 2
-    assert len(server.requests) == 1 + 2 * len(_requests(http, CHAT))
+    assert len(server.requests) == len(lead) + 1 + 2 * len(_requests(http, CHAT))
 
 
 def test_a_black_hole_is_tried_again_later(http: HTTPExporter) -> None:
