@@ -8,7 +8,7 @@ from string import Formatter
 from typing import TYPE_CHECKING
 
 from orobserve_exporters._documents import moment
-from orobserve_exporters._row import trace_id
+from orobserve_exporters._tree import given_trace_id
 
 if TYPE_CHECKING:
     from orobserve.generation import Generation
@@ -81,7 +81,7 @@ def join(folder: str, name: str) -> str:
 
 def object_name(generation: Generation) -> str:
     """Return the name of a generation's own object: `{traceId}-{milliseconds}-{generationId}.json`."""
-    ids = [_distinct(found or "unknown") for found in (trace_id(generation), generation.id or generation.span_id)]
+    ids = [_distinct(found or "unknown") for found in (given_trace_id(generation), generation.id or generation.span_id)]
     return f"{ids[0]}-{milliseconds(generation)}-{ids[1]}.json"
 
 
