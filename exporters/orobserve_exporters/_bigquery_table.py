@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+from orobserve_exporters._figures import moment
 from orobserve_exporters._row import COLUMNS, Kind, fitted, missing, unfillable
 from orobserve_exporters._spans import as_json
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from orobserve_exporters._row import Row
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _PARTITION, _CLUSTERS = "timestamp", ("model", "user_id")
 _LONGEST_ID = 128
 _FLOATS = ("FLOAT", "FLOAT64", "NUMERIC", "BIGNUMERIC")
@@ -137,7 +136,7 @@ def _value(value: Any, column: str, known: Known) -> Any:  # noqa: ANN401 - of a
     """Return a value as it is sent; JSON goes as text into a JSON column, too."""
     kind = _KINDS[column]
     if kind is Kind.TIME:
-        return (_EPOCH + timedelta(microseconds=value // 1000)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return moment(value).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     if kind is Kind.TEXTS and known.mode != "REPEATED":
         return as_json(value)
     return value

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from orobserve._version import __version__
 from orobserve.generation import Outcome, Reasoning, ToolCall, ToolCallResponse
 from orobserve_exporters._details import facts, metadata, model, parameters
-from orobserve_exporters._figures import split_cost
+from orobserve_exporters._figures import known, split_cost, total_tokens
 from orobserve_exporters._messages import fit
 from orobserve_exporters._texts import answer, as_text, flat, latest_question, shortened
 
@@ -132,15 +132,13 @@ def metrics(generation: Generation) -> Item:
 
 
 def _tokens(usage: Usage) -> Item:
-    given, taken, total = usage.input_tokens, usage.output_tokens, usage.total_tokens
-    if total is None and given is not None and taken is not None:
-        total = given + taken
+    given, taken = usage.input_tokens, usage.output_tokens
     read, written = usage.cache_read_input_tokens, usage.cache_write_input_tokens
     rest = None if given is None or (read is None and written is None) else given - (read or 0) - (written or 0)
     return {
         "input_tokens": given,
         "output_tokens": taken,
-        "total_tokens": total,
+        "total_tokens": total_tokens(usage),
         "cache_read_input_tokens": read,
         "cache_write_input_tokens": written,
         "non_cached_input_tokens": rest if rest is not None and rest >= 0 else None,
@@ -151,8 +149,3 @@ def _tokens(usage: Usage) -> Item:
 def _money(cost: Cost) -> Item:
     split = split_cost(cost) or (None, None)
     return {"input_cost": split[0], "output_cost": split[1], "total_cost": cost.total}
-
-
-def known(item: Mapping[str, Any]) -> Item:
-    """Return what is known: None is left out."""
-    return {name: value for name, value in item.items() if value is not None}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from orobserve_exporters._details import facts
+from orobserve_exporters._figures import moment
 from orobserve_exporters._row import COLUMNS, Kind, row
 from orobserve_exporters._spans import text
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from orobserve.generation import Generation
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _KINDS = {column.name: column.kind for column in COLUMNS}
 _TRACE = {"TRACE_ID": "id", "USER_ID": "userId", "SESSION_ID": "sessionId", "TIMESTAMP": "timestamp"}
 _OBSERVATION = {
@@ -84,11 +83,6 @@ def trace_object(generation: Generation) -> dict[str, Any]:
             "observations": [_known(observation)],
         }
     )
-
-
-def moment(nanoseconds: int) -> datetime:
-    """Return a time in UTC, cut to microseconds."""
-    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
 
 
 def _read(kind: Kind, value: Any) -> Any:  # noqa: ANN401 - JSON

@@ -7,7 +7,7 @@ import re
 from string import Formatter
 from typing import TYPE_CHECKING
 
-from orobserve_exporters._documents import moment
+from orobserve_exporters._figures import moment
 from orobserve_exporters._tree import given_trace_id
 
 if TYPE_CHECKING:

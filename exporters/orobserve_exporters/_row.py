@@ -16,7 +16,7 @@ from orobserve.generation import Outcome
 from orobserve.telemetry import attributes
 from orobserve_exporters._broadcast import CONFIG
 from orobserve_exporters._details import metadata, model, parameters, tags
-from orobserve_exporters._figures import split_cost
+from orobserve_exporters._figures import split_cost, total_tokens
 from orobserve_exporters._messages import chat_messages, fit
 from orobserve_exporters._otlp import SERVICE_NAME
 from orobserve_exporters._spans import as_json, text
@@ -177,14 +177,11 @@ def unfillable(columns: Mapping[str, bool], defaults: Collection[str] = ()) -> l
 def _figures(generation: Generation) -> Row:
     usage, cost = generation.usage, generation.cost
     given, taken = (usage.input_tokens, usage.output_tokens) if usage else (None, None)
-    total = usage.total_tokens if usage else None
-    if total is None and given is not None and taken is not None:
-        total = given + taken
     input_cost, output_cost = (split_cost(cost) if cost else None) or (None, None)
     return {
         "PROMPT_TOKENS": given,
         "COMPLETION_TOKENS": taken,
-        "TOTAL_TOKENS": total,
+        "TOTAL_TOKENS": usage and total_tokens(usage),
         "CACHED_TOKENS": usage and usage.cache_read_input_tokens,
         "REASONING_TOKENS": usage and usage.reasoning_output_tokens,
         "INPUT_COST": input_cost,

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from orobserve.delivery import Field, HTTPExporter, HTTPRequest, Limits, Result, Verdict
-from orobserve_exporters._datadog import known, meta, metrics, raw, workflow
+from orobserve_exporters._datadog import meta, metrics, raw, workflow
 from orobserve_exporters._details import model, tags
+from orobserve_exporters._figures import known
 from orobserve_exporters._otlp import sent_headers
 from orobserve_exporters._spans import as_json
 from orobserve_exporters._tree import Tree, given_parent_id, given_trace_id, place

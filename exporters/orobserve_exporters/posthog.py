@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,7 +15,7 @@ from orobserve._version import __version__
 from orobserve.delivery import Field, HTTPExporter, HTTPRequest, Limits, Result, Verdict
 from orobserve.generation import Outcome
 from orobserve_exporters._details import facts, metadata, model, parameters, tags
-from orobserve_exporters._figures import split_cost
+from orobserve_exporters._figures import known, moment, split_cost
 from orobserve_exporters._messages import chat_messages, fit
 from orobserve_exporters._otlp import sent_headers
 from orobserve_exporters._spans import as_json
@@ -37,7 +36,6 @@ _INGESTION = {"https://app.posthog.com": _US, "https://us.posthog.com": _US, "ht
 _SIDE, _TOOLS = 300_000, 150_000  # bytes of JSON: an event may have 900 KiB
 _LEVELS = 3  # of custom values; what is deeper is left out, as Broadcast does
 _ODD = re.compile(r"[^A-Za-z0-9\-_~.@()!':|]")  # what PostHog has no place for in a trace id
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _FIELDS_OF_THEIR_OWN = frozenset({"cost_usd", "time_to_first_token", "provider", "service_tier", "finish_reasons"})
 
 
@@ -141,7 +139,7 @@ def _event(name: str, generation: Generation, span_id: str | None, said: _Item) 
         "uuid": event_id(generation.trace_id, span_id),
         "distinct_id": request.user or trace_id,
         "timestamp": _time(generation.timing.ended_at),  # as the SDK's, which sends an event when the call is over
-        "properties": _known(properties),
+        "properties": known(properties),
     }
 
 
@@ -162,7 +160,7 @@ def _generation(generation: Generation) -> _Item:
         "$ai_stream": request.stream,
         "$ai_temperature": request.temperature,
         "$ai_max_tokens": request.max_tokens,
-        "$ai_model_parameters": _known({**given, "stream": request.stream}) or None,
+        "$ai_model_parameters": known({**given, "stream": request.stream}) or None,
         "$ai_stop_reason": (generation.finish_reasons or (None,))[0],
         "$ai_service_tier": generation.service_tier,
         **(_tokens(usage) if usage else {}),
@@ -287,9 +285,4 @@ def _is_over_quota(body: bytes) -> bool:
 
 
 def _time(nanoseconds: int) -> str:
-    moment = _EPOCH + timedelta(microseconds=nanoseconds // 1000)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _known(item: Mapping[str, Any]) -> _Item:
-    return {name: value for name, value in item.items() if value is not None}
+    return moment(nanoseconds).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -5,13 +5,12 @@ Raindrop takes no event without any text, so one without gets a word in brackets
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from orobserve.delivery import Field, HTTPExporter, HTTPRequest, Limits, Result
 from orobserve_exporters._address import endpoint
 from orobserve_exporters._details import facts, metadata, model, tags
-from orobserve_exporters._figures import split_cost
+from orobserve_exporters._figures import known, moment, split_cost, total_tokens
 from orobserve_exporters._otlp import sent_headers
 from orobserve_exporters._spans import as_json
 from orobserve_exporters._texts import answer, latest_question, shortened
@@ -28,7 +27,6 @@ _Item = dict[str, Any]
 _TRACK, _IDENTIFY = "/v1/events/track", "/v1/users/identify"
 _SIDE = 350_000  # bytes of JSON: an event may have 1 MB
 _PRIVATE, _NOTHING = "[not sent: privacy mode]", "[no text]"
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _FIELDS_OF_THEIR_OWN = frozenset({"cost_usd", "finish_reasons", "provider"})
 
 
@@ -87,8 +85,8 @@ def _event(generation: Generation) -> _Item:
         "user_id": request.user or request.session_id or given_trace_id(generation),
         "event": "llm_generation",
         "timestamp": _time(generation.timing.started_at),
-        "ai_data": _known(said),
-        "properties": {name: _flat(value) for name, value in _known(_properties(generation)).items()},
+        "ai_data": known(said),
+        "properties": {name: _flat(value) for name, value in known(_properties(generation)).items()},
     }
 
 
@@ -104,9 +102,6 @@ def _properties(generation: Generation) -> _Item:
     """Return Broadcast's properties and ours; those of the user under their own names, where these are still free."""
     usage, cost, error = generation.usage, generation.cost, generation.error
     given, taken = (usage.input_tokens, usage.output_tokens) if usage else (None, None)
-    total = usage.total_tokens if usage else None
-    if total is None and given is not None and taken is not None:
-        total = given + taken
     split = (split_cost(cost) if cost else None) or (None, None)
     words = tags(generation)
     return {
@@ -115,7 +110,7 @@ def _properties(generation: Generation) -> _Item:
         **{key: value for key, value in facts(generation).items() if key not in _FIELDS_OF_THEIR_OWN},
         "prompt_tokens": given,
         "completion_tokens": taken,
-        "total_tokens": total,
+        "total_tokens": usage and total_tokens(usage),
         "cached_tokens": usage and usage.cache_read_input_tokens,
         "cache_write_tokens": usage and usage.cache_write_input_tokens,
         "reasoning_tokens": usage and usage.reasoning_output_tokens,
@@ -143,9 +138,4 @@ def _flat(value: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 def _time(nanoseconds: int) -> str:
-    moment = _EPOCH + timedelta(microseconds=nanoseconds // 1000)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _known(item: Mapping[str, Any]) -> _Item:
-    return {name: value for name, value in item.items() if value is not None}
+    return moment(nanoseconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
