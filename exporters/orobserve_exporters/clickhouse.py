@@ -30,7 +30,7 @@ _TYPES = {
     Kind.TIME: "DateTime64(3)",
     Kind.MILLISECONDS: "Float64",
     Kind.COUNT: "UInt64",
-    Kind.USD: "Float64",
+    Kind.USD: "Decimal(38, 15)",  # sums of money to the last digit
     Kind.TEXTS: "Array(String)",
     Kind.JSON: "String",
 }

@@ -27,7 +27,7 @@ _TYPES = {
     Kind.TIME: "timestamptz",
     Kind.MILLISECONDS: "double precision",
     Kind.COUNT: "bigint",
-    Kind.USD: "double precision",
+    Kind.USD: "numeric",  # sums of money to the last digit
     Kind.TEXTS: "text[]",
     Kind.JSON: "jsonb",
 }
