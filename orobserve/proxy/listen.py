@@ -121,6 +121,7 @@ class Listener:
         settings = uvicorn.Config(
             receiver,
             lifespan="off",
+            ws="none",
             log_config=None,
             log_level="warning",
             access_log=False,

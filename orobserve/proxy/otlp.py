@@ -198,7 +198,7 @@ def _span(span: Mapping[str, Any], scope: str, resource: Mapping[str, Any]) -> R
     return Received(
         trace_id=_id(span, "traceId", 32),
         span_id=_id(span, "spanId", 16),
-        parent_span_id=_id(span, "parentSpanId", 16) if span.get("parentSpanId") else None,
+        parent_span_id=_parent(span),
         name=_text(span.get("name")),
         start=start,
         end=max(start, end),  # clocks are set back
@@ -219,9 +219,12 @@ def _id(span: Mapping[str, Any], key: str, digits: int) -> str:
                 return found.lower()
         except ValueError:
             pass
-    if key == "parentSpanId" and found == "0" * digits:
-        return ""
     raise _UnreadableError(f"{key} is not {digits} hex digits, or all of them are 0")
+
+
+def _parent(span: Mapping[str, Any]) -> str | None:
+    is_root = span.get("parentSpanId") in (None, "", "0" * 16)
+    return None if is_root else _id(span, "parentSpanId", 16)
 
 
 def _time(span: Mapping[str, Any], key: str) -> int:

@@ -84,8 +84,12 @@ class Seen:
 
 
 def key_of(generation: Generation) -> str:
-    """Return what a call is known by: its generation id, else its span."""
-    return generation.id or f"{generation.trace_id}:{generation.span_id}"
+    """Return what a call is known by: its generation id, else its span.
+
+    The call that starts a job (a video, say) is another than the poll that finds it finished, and has no cost.
+    """
+    is_start = generation.job is not None and not generation.job.finished
+    return f"{generation.trace_id}:{generation.span_id}" if is_start or not generation.id else generation.id
 
 
 def _sight(first: _First | None, generation: Generation) -> Sight:

@@ -42,17 +42,25 @@ def read_content(attributes: Mapping[str, Any], finish_reason: str | None) -> Co
 
 
 def _asked(attributes: Mapping[str, Any]) -> Object:
-    """Return the request, as far as Broadcast tells it: `{"messages": [...]}`, or what the endpoint takes instead."""
-    found = _first(attributes, _PROMPTS)
-    if isinstance(found, list):
-        return {"messages": found}
+    """Return the request: as Broadcast tells it, else as it echoes it in the answer, which it does for failed calls."""
+    raw = raw_request(attributes)
+    messages = _messages(_first(attributes, _PROMPTS)) or _messages(raw)
+    return {"messages": messages, "tools": raw.get("tools")} if messages else {}
+
+
+def raw_request(attributes: Mapping[str, Any]) -> Object:
+    """Return the request's body as Broadcast echoes it; empty if it does not."""
+    return mapping(mapping(_first(attributes, _COMPLETIONS)).get("rawRequest"))
+
+
+def _messages(found: Any) -> list[Any]:  # noqa: ANN401 - JSON
+    if isinstance(found, dict):
+        found = found.get("messages") or found.get("input") or found.get("prompt")
     if isinstance(found, str):
-        return {"messages": [{"role": "user", "content": found}]}
-    given = mapping(found)
-    if given and "messages" not in given:
-        said = given.get("prompt") or given.get("input")
-        return {"messages": said if isinstance(said, list) else [{"role": "user", "content": said}]}
-    return given
+        return [{"role": "user", "content": found}]
+    if not isinstance(found, list):
+        return []
+    return [{"role": "user", "content": item} if isinstance(item, str) else item for item in found]
 
 
 def _answered(attributes: Mapping[str, Any]) -> Object:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from orobserve.generation import Cost, Error, Generation, Outcome, Request, Timing, Trace, Usage, fill
 from orobserve.telemetry import names, own_spans, spellings
-from orobserve.telemetry.conversation import read_content
+from orobserve.telemetry.conversation import raw_request, read_content
 from orobserve.wire.record import merge
 from orobserve.wire.request import read_fields
 from orobserve.wire.route import DOMAIN, Hosts
@@ -165,7 +165,7 @@ def _outcome(span: Received, parts: Mapping[str, Object], operation: str, sender
     if sender is not Sender.BROADCAST:
         return Outcome.COMPLETE
     told = span.attributes.get("trace.metadata.openrouter_generation.cancelled")
-    is_cut = operation in _STREAMABLE and "span" in parts["kind"] and "finish_reasons" not in parts.get("", {})
+    is_cut = operation in _STREAMABLE and "span" in parts.get("kind", {}) and "finish_reasons" not in parts.get("", {})
     return Outcome.CANCELLED if told is True or (told is None and is_cut) else Outcome.COMPLETE
 
 
@@ -196,13 +196,13 @@ def _timing(span: Received, given: Object) -> Timing:
     seconds = given.get("first_chunk_seconds")
     if seconds is None and "first_chunk_ms" in given:
         seconds = given["first_chunk_ms"] / 1e3
-    first = None if seconds is None else span.start + round(seconds * 1e9)
-    is_within = first is not None and span.start <= first <= span.end
-    return Timing(started_at=span.start, ended_at=span.end, first_chunk_at=first if is_within else None)
+    is_within = seconds is not None and 0 <= seconds <= (span.end - span.start) / 1e9
+    first = span.start + round(seconds * 1e9) if is_within else None
+    return Timing(started_at=span.start, ended_at=span.end, first_chunk_at=first)
 
 
 def _request(span: Received, parts: Mapping[str, Object], sender: Sender) -> Request:
-    raw = mapping(mapping(spellings.parsed(span.attributes.get("gen_ai.completion"))).get("rawRequest"))
+    raw = raw_request(span.attributes) if sender is Sender.BROADCAST else {}
     sent = mapping(spellings.parsed(span.attributes.get("llm.invocation_parameters")))
     fields = {**read_fields(sent), **read_fields(raw), **parts.get("request", {})}
     metadata = _metadata(span.attributes)

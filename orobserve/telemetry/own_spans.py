@@ -56,6 +56,7 @@ _KINDS: Mapping[str, type] = {
     "batch": Job,
     "attempt": Attempt,
 }
+_LONGEST = 1e9  # seconds
 _FIRST_TOKEN = f"{names.METADATA_PREFIX}openrouter.first_token_ms"
 # What our generic destinations add in Broadcast's name; the record says it in its own fields.
 _BROADCASTS = {f"{names.METADATA_PREFIX}openrouter.{name}" for name in ("provider_name", "finish_reason")}
@@ -74,6 +75,7 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "int": lambda value: isinstance(value, int) and not isinstance(value, bool),
     "bool": lambda value: isinstance(value, bool),
     "float": _is_number,
+    "seconds": lambda value: _is_number(value) and 0 <= value < _LONGEST,
     "tuple[str, ...]": _is_list,
 }
 _TYPES = {
@@ -84,7 +86,7 @@ _TYPES = {
 } | {
     **dict.fromkeys((names.USER_ID, names.SESSION_ID, names.APP_REFERER, names.APP_TITLE, names.API_KEY_HASH), "str"),
     names.STREAM_OUTCOME: "str",
-    names.TIME_TO_FIRST_CHUNK: "float",
+    names.TIME_TO_FIRST_CHUNK: "seconds",
     names.ATTEMPT_PROVIDERS: "tuple[str, ...]",
     names.ATTEMPT_MODELS: "tuple[str, ...]",
 }
@@ -118,7 +120,7 @@ def _readable(span: Received) -> ReadableSpan:
     if not isinstance(statuses, list) or not all(_CHECKS["int"](status) for status in statuses):
         del attributes[names.ATTEMPT_STATUSES]
     first_token = attributes.pop(_FIRST_TOKEN, None)
-    if _is_number(first_token):
+    if _CHECKS["seconds"](first_token):
         attributes.setdefault(names.TIME_TO_FIRST_CHUNK, first_token / 1e3)
     return ReadableSpan(
         name=span.name,
