@@ -196,8 +196,9 @@ def _timing(span: Received, given: Object) -> Timing:
     seconds = given.get("first_chunk_seconds")
     if seconds is None and "first_chunk_ms" in given:
         seconds = given["first_chunk_ms"] / 1e3
-    is_within = seconds is not None and 0 <= seconds <= (span.end - span.start) / 1e9
-    first = span.start + round(seconds * 1e9) if is_within else None
+    first = None
+    if seconds is not None and 0 <= seconds <= (span.end - span.start) / 1e9:
+        first = span.start + round(seconds * 1e9)
     return Timing(started_at=span.start, ended_at=span.end, first_chunk_at=first)
 
 

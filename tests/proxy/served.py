@@ -113,7 +113,13 @@ class Served:
                 self.hub.close(10)
 
     def post(
-        self, body: Any = b"", path: str = "/v1/traces", kind: str | None = JSON, *, method: str = "POST", **headers: str
+        self,
+        body: Any = b"",
+        path: str = "/v1/traces",
+        kind: str | None = JSON,
+        *,
+        method: str = "POST",
+        **headers: str,
     ) -> httpx.Response:
         """Send a body, JSON if it is an object; header names with underscores."""
         given = {name.replace("_", "-"): text for name, text in headers.items()}

@@ -168,7 +168,9 @@ def test_what_is_refused_of_bodies(body: bytes, name: str, status: int) -> None:
     assert served.reports[0].reason
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b'"text"', b"\xff\xfe", b'{"resourceSpans": 5}', b'{"resourceSpans":[5]}'])
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b'"text"', b"\xff\xfe", b'{"resourceSpans": 5}', b'{"resourceSpans":[5]}']
+)
 def test_malformed(body: bytes, served: Served) -> None:
     answer = served.post(body)
     assert (answer.status_code, answer.headers["content-type"]) == (400, JSON)
@@ -289,9 +291,7 @@ def test_a_span_that_knows_more_is_an_update() -> None:
 
 def test_full_queues_make_the_sender_wait() -> None:
     with Server() as server:
-        destination = Destination(
-            "slow", Names(server.url), lambda record: record, capacity=3, linger=3600.0
-        )
+        destination = Destination("slow", Names(server.url), lambda record: record, capacity=3, linger=3600.0)
         hub = Hub([destination])
         document = request(*(broadcasts(number, **{"trace.name": str(number)}) for number in range(1, 6)))
         with Served(hub).running() as served:
@@ -368,8 +368,7 @@ def asked(receiver: Receiver, body: bytes, *pieces: bytes, kind: str = JSON, **h
     parts = [body, *pieces]
     sent: list[Any] = []
     messages = [
-        {"type": "http.request", "body": part, "more_body": number < len(parts)}
-        for number, part in enumerate(parts, 1)
+        {"type": "http.request", "body": part, "more_body": number < len(parts)} for number, part in enumerate(parts, 1)
     ]
 
     async def receive() -> Any:

@@ -1,4 +1,4 @@
-"""Anybody's GenAI spans into records: ours come back whole, Broadcast's in every spelling it has, others as they say."""
+"""Anybody's GenAI spans into records: ours come back whole, Broadcast's in every spelling, others as they say."""
 
 from __future__ import annotations
 
@@ -124,7 +124,11 @@ def test_broadcast() -> None:
     assert (found.trace_id, found.span_id, found.parent_span_id) == (TRACE, SPAN, None)
     assert (found.trace_name, found.span_name, found.name) == ("Nightly report", "Chapter 1", "Summarise")
     assert (found.api_type, found.server_address, found.server_port) == (None, "openrouter.ai", 443)
-    assert (found.model, found.provider, found.finish_reasons) == ("openai/gpt-4o-2024-08-06", "OpenAI", ("tool_calls",))
+    assert (found.model, found.provider, found.finish_reasons) == (
+        "openai/gpt-4o-2024-08-06",
+        "OpenAI",
+        ("tool_calls",),
+    )
     assert found.usage == Usage(
         input_tokens=1000,
         output_tokens=200,
@@ -349,7 +353,11 @@ def test_a_failed_call_of_broadcast() -> None:
 @pytest.mark.parametrize(
     ("given", "asked", "answered"),
     [
-        ({"gen_ai.prompt": '{"messages":[{"role":"user","content":"Hi"}]}', "gen_ai.completion": "Hello"}, "Hi", "Hello"),
+        (
+            {"gen_ai.prompt": '{"messages":[{"role":"user","content":"Hi"}]}', "gen_ai.completion": "Hello"},
+            "Hi",
+            "Hello",
+        ),
         ({"span.input": '{"prompt":"Hi"}', "span.output": '{"completion":"Hello"}'}, "Hi", "Hello"),
         ({"trace.input": '{"input":["Hi"]}'}, "Hi", None),
         ({"gen_ai.prompt": '[{"role":"user","content":"Hi"}]'}, "Hi", None),
@@ -434,9 +442,7 @@ def test_a_parent_that_was_asked_for_stays() -> None:
     """Names above a call become names again, and hang below the span that the request gave."""
     spans = [
         made({"span.type": "span"}, scope="openrouter", span_id="a" * 16, parent_span_id="b" * 16, name="Job"),
-        made(
-            {"span.type": "generation", "gen_ai.request.model": "m"}, scope="openrouter", parent_span_id="a" * 16
-        ),
+        made({"span.type": "generation", "gen_ai.request.model": "m"}, scope="openrouter", parent_span_id="a" * 16),
     ]
     (found,), _ = Intake(Hub([])).read(spans)
     assert (found.trace_name, found.parent_span_id) == ("Job", "b" * 16)
