@@ -6,20 +6,18 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp
 from __future__ import annotations
 
 import json
-import math
 import zlib
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from orobserve.proxy.otlp_values import LATEST, attributes, integer, text
 from orobserve.telemetry.received import Event, Received
-from orobserve.wire.values import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _ERROR = 2  # the status code of a failed span
-_LATEST = 2**63  # nanoseconds: no backend has room for a later moment
 _WRAPPERS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's window bits, which say what stands around the data
 
 
@@ -157,9 +155,9 @@ def _protobuf(body: bytes) -> Mapping[str, Any]:
 def _walk(document: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str, Mapping[str, Any]]]:
     """Yield each span with the attributes of its resource and the name of its scope."""
     for group in _list(document, "resourceSpans"):
-        resource = _attributes(_object(group, "resource"))
+        resource = attributes(_object(group, "resource"))
         for scope_group in _list(group, "scopeSpans"):
-            scope = _text(_object(scope_group, "scope").get("name"))
+            scope = text(_object(scope_group, "scope").get("name"))
             for span in _list(scope_group, "spans"):
                 yield resource, scope, span
 
@@ -199,15 +197,15 @@ def _span(span: Mapping[str, Any], scope: str, resource: Mapping[str, Any]) -> R
         trace_id=_id(span, "traceId", 32),
         span_id=_id(span, "spanId", 16),
         parent_span_id=_parent(span),
-        name=_text(span.get("name")),
+        name=text(span.get("name")),
         start=start,
         end=max(start, end),  # clocks are set back
         scope=scope,
         resource=resource,
-        attributes=_attributes(span),
+        attributes=attributes(span),
         events=tuple(_event(event) for event in events if isinstance(event, dict)) if isinstance(events, list) else (),
         is_error=given.get("code") == _ERROR,
-        message=_text(given.get("message")) or None,
+        message=text(given.get("message")) or None,
     )
 
 
@@ -228,78 +226,13 @@ def _parent(span: Mapping[str, Any]) -> str | None:
 
 
 def _time(span: Mapping[str, Any], key: str) -> int:
-    found = _integer(span.get(key))
-    if found is None or not 0 < found < _LATEST:
+    found = integer(span.get(key))
+    if found is None or not 0 < found < LATEST:
         raise _UnreadableError(f"{key} is no time in nanoseconds since 1970")
     return found
 
 
 def _event(event: Mapping[str, Any]) -> Event:
     return Event(
-        name=_text(event.get("name")), time=_integer(event.get("timeUnixNano")) or 0, attributes=_attributes(event)
+        name=text(event.get("name")), time=integer(event.get("timeUnixNano")) or 0, attributes=attributes(event)
     )
-
-
-def _attributes(holder: Mapping[str, Any]) -> dict[str, Any]:
-    """Return attributes by their keys; the last one of a key counts, and what cannot be read is left out."""
-    found: dict[str, Any] = {}
-    given = holder.get("attributes")
-    for item in given if isinstance(given, list) else ():
-        if isinstance(item, dict) and isinstance(item.get("key"), str):
-            value = _value(item.get("value"))
-            if value is not None:
-                found[whole(item["key"])] = value
-    return found
-
-
-def _value(value: object) -> Any:  # noqa: ANN401 - of any kind
-    """Return the value of an AnyValue; bytes and what is unknown are None."""
-    for kind, given in value.items() if isinstance(value, dict) else ():
-        if given is not None and kind in _KINDS:
-            return _KINDS[kind](given)
-    return None
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        return ""
-    return value if value.isascii() else whole(value)
-
-
-def _integer(value: object) -> int | None:
-    """Return an integer, which JSON may write as a text."""
-    if isinstance(value, str):
-        try:
-            value = int(value) if len(value) <= 20 else None  # noqa: PLR2004 - digits of 64 bits and a sign
-        except ValueError:
-            return None
-    is_integer = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_integer and -_LATEST <= value < _LATEST else None  # type: ignore[operator,return-value]
-
-
-def _double(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None  # "NaN" and the infinities are texts
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
-
-
-def _array(value: object) -> list[Any] | None:
-    values = value.get("values", []) if isinstance(value, dict) else None
-    return [_value(item) for item in values] if isinstance(values, list) else None
-
-
-def _map(value: object) -> dict[str, Any] | None:
-    return _attributes({"attributes": value.get("values")}) if isinstance(value, dict) else None
-
-
-_KINDS = {
-    "stringValue": lambda value: _text(value) if isinstance(value, str) else None,
-    "boolValue": lambda value: value if isinstance(value, bool) else None,
-    "intValue": _integer,
-    "doubleValue": _double,
-    "arrayValue": _array,
-    "kvlistValue": _map,
-}

@@ -151,9 +151,7 @@ class Receiver:
         self._admit(request, is_test=is_test)
         body = await self._body(request)
         try:
-            if is_test and not body:
-                return otlp.accepted(request.encoding)
-            return await self._deliver(request, body)
+            return await self._deliver(request, body, is_test=is_test)
         finally:
             self._held -= len(body)
 
@@ -210,7 +208,8 @@ class Receiver:
     def _too_large(self) -> _RefusalError:
         return _RefusalError(413, f"the body may have {self._body_limit} bytes at most, also when it is decompressed")
 
-    async def _deliver(self, request: _Request, body: bytes) -> bytes:
+    async def _deliver(self, request: _Request, body: bytes, *, is_test: bool) -> bytes:
+        """Hand on what a body holds, as soon as there is room; of a test, nothing."""
         try:
             async with self._reading:
                 export, records, unreadable = await asyncio.to_thread(self._read, request, body)
@@ -218,6 +217,8 @@ class Receiver:
             raise self._too_large() from None
         except otlp.MalformedError as error:
             raise _RefusalError(400, str(error)) from None
+        if is_test:
+            return otlp.accepted(request.encoding)
         request.spans, request.records = len(export.spans), len(records)
         request.rejected = export.rejected + unreadable
         request.reason = export.reason or ("some attributes could not be read" if unreadable else "")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from enum import Enum
+from enum import Enum, Flag, auto
 from typing import TYPE_CHECKING
 
 from orobserve.generation import Enrichment
@@ -28,6 +28,13 @@ class Sight(Enum):
     KNOWN = "known"
 
 
+class _Parts(Flag):
+    NONE = 0
+    COST = auto()
+    USAGE = auto()
+    CONTENT = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class _First:
     """What is kept of a call: its span's ids, which an update must have too, and which parts of it were known."""
@@ -35,7 +42,7 @@ class _First:
     trace_id: str | None
     span_id: str | None
     parent_span_id: str | None
-    parts: frozenset[str]
+    parts: _Parts
 
 
 class Seen:
@@ -95,13 +102,16 @@ def key_of(generation: Generation) -> str:
 def _sight(first: _First | None, generation: Generation) -> Sight:
     if first is None:
         return Sight.NEW
-    return Sight.UPDATE if first.parts < _parts(generation) else Sight.KNOWN
+    parts = _parts(generation)
+    return Sight.UPDATE if parts != first.parts and first.parts in parts else Sight.KNOWN
 
 
-def _parts(generation: Generation) -> frozenset[str]:
-    known = {
-        "cost": generation.cost is not None and generation.cost.total is not None,
-        "usage": generation.usage is not None,
-        "content": generation.content is not None,
-    }
-    return frozenset(name for name, is_known in known.items() if is_known)
+def _parts(generation: Generation) -> _Parts:
+    found = _Parts.NONE
+    if generation.cost is not None and generation.cost.total is not None:
+        found |= _Parts.COST
+    if generation.usage is not None:
+        found |= _Parts.USAGE
+    if generation.content is not None:
+        found |= _Parts.CONTENT
+    return found

@@ -14,12 +14,8 @@ import pytest
 from google.rpc.status_pb2 import Status
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 
-import orobserve
 from orobserve.cli.main import main
 from orobserve.delivery.destination import Destination
 from orobserve.delivery.hub import Hub
@@ -29,15 +25,13 @@ from orobserve.proxy.seen import Seen
 from tests.delivery.exporters import Names, Updating
 from tests.delivery.servers import Server
 from tests.proxy.served import JSON, PROTOBUF, Served, broadcasts, hub_of, packed, request, span
-from tests.telemetry.calls import call, delta, sse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orobserve import Generation
-    from tests.conftest import Telemetry
 
 BROADCAST = Path(__file__).parent / "broadcast.json"
+CALL = json.dumps(request(broadcasts(1))).encode()
 TOKEN = "canary-token-0123456789"
 
 
@@ -76,7 +70,7 @@ def test_broadcast_reaches_every_destination(tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 @pytest.mark.parametrize("path", ["/", "/webhook", "/v1/traces"])
 def test_the_connection_test_of_broadcast(path: str, method: str, served: Served) -> None:
-    for body, kind in ((b"", None), (b"", JSON), (b'{"resourceSpans":[]}', JSON), (b"{}", JSON)):
+    for body, kind in ((b"", None), (b"", JSON), (b'{"resourceSpans":[]}', JSON), (b"{}", JSON), (CALL, JSON)):
         assert served.post(body, path, kind, method=method, x_test_connection="true").status_code == 200
     assert served.records == []
 
@@ -313,54 +307,6 @@ def test_it_waits_for_room_before_it_refuses() -> None:
             assert served.post(request(*(broadcasts(number) for number in range(1, 8)))).status_code == 200
             assert hub.flush(10)
         assert sum(len(json.loads(taken.body)) for taken in server.requests) == 7
-
-
-def make_exporter(kind: str, url: str) -> Any:
-    if kind == "json":
-        module = pytest.importorskip("opentelemetry.exporter.otlp.json.http.trace_exporter")
-        return module.OTLPSpanExporter(endpoint=f"{url}/v1/traces")
-    from opentelemetry.exporter.otlp.proto.http import Compression
-
-    compression = Compression.Gzip if kind == "protobuf, gzip" else Compression.NoCompression
-    return OTLPSpanExporter(endpoint=f"{url}/v1/traces", compression=compression)
-
-
-@pytest.mark.parametrize("kind", ["protobuf", "protobuf, gzip", "json"])
-def test_the_official_exporters(kind: str, served: Served) -> None:
-    exporter = make_exporter(kind, served.url)
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    seen: list[Generation] = []
-    remove = orobserve.on_generation(seen.append)
-    orobserve.instrument(tracer_provider=provider, content="span_only", enrichment="never")
-    call()
-    call({"error": {"code": 429, "message": "Slow down"}}, status=429)
-    call(sse(*({**chunk, "id": "gen-2"} for chunk in (delta("Hel"), delta("lo", finish_reason="stop")))))
-    orobserve.flush()
-    remove()
-    assert exporter.export([]) is SpanExportResult.SUCCESS
-    provider.shutdown()
-    assert len(served.records) == 3
-    for ours, received in zip(sorted(seen, key=start), sorted(served.records, key=start), strict=True):
-        for part in ("id", "model", "usage", "cost", "outcome", "finish_reasons", "trace_id", "span_id", "provider"):
-            assert getattr(received, part) == getattr(ours, part), part
-        assert received.request.model == ours.request.model
-        assert (received.error and received.error.type) == (ours.error and ours.error.type)
-
-
-def start(record: Generation) -> int:
-    return record.timing.started_at
-
-
-def test_our_own_spans_through_the_otel_pipeline_are_known_to_the_receiver(
-    served: Served, telemetry: Telemetry
-) -> None:
-    """The same spans by another way round: nothing is delivered twice."""
-    telemetry.instrument(enrichment="never")
-    call()
-    for _ in range(2):
-        assert make_exporter("protobuf", served.url).export(telemetry.spans) is SpanExportResult.SUCCESS
-    assert len(served.records) == 1
 
 
 def asked(receiver: Receiver, body: bytes, *pieces: bytes, kind: str = JSON, **headers: str) -> tuple[int, bytes]:
