@@ -9,6 +9,7 @@ import math
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, Status, StatusCode
@@ -56,6 +57,7 @@ _KINDS: Mapping[str, type] = {
     "batch": Job,
     "attempt": Attempt,
 }
+_NO_RESOURCE = Resource.get_empty()  # without one, the SDK would look up that of this process for each span
 _LONGEST = 1e9  # seconds
 _FIRST_TOKEN = f"{names.METADATA_PREFIX}openrouter.first_token_ms"
 # What our generic destinations add in Broadcast's name; the record says it in its own fields.
@@ -126,6 +128,7 @@ def _readable(span: Received) -> ReadableSpan:
         name=span.name,
         context=context(span.span_id),
         parent=context(span.parent_span_id) if span.parent_span_id else None,
+        resource=_NO_RESOURCE,
         attributes=attributes,
         events=[Event(event.name, _checked(event.attributes), event.time) for event in span.events],
         status=Status(StatusCode.ERROR, span.message) if span.is_error else Status(),

@@ -97,3 +97,10 @@ def test_openinference_of_ours(kind: Any, name: str) -> None:
     assert (found.cost and found.cost.total) == (sent.cost and sent.cost.total)
     assert (found.trace_id, found.span_id) == (sent.trace_id, sent.span_id)
     assert found.request.user == sent.request.user
+
+
+def test_reading_a_span_looks_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK finds out about this process, with threads, for a span that is made without a resource."""
+    monkeypatch.setattr("opentelemetry.sdk.resources.Resource.create", lambda *_: pytest.fail("looked up"))
+    body = Webhook({"url": "http://x/", "method": "POST"}).encode([SAMPLES["chat"]]).body
+    assert received(body, otlp.Encoding.JSON).id == "gen-abc"
