@@ -115,10 +115,10 @@ class Receiver:
             answer = await self._answer(request)
         status, more, body = answer or _failure(request)
         given = {"content-type": request.encoding.value, "content-length": str(len(body)), **more}
+        self._tell(request, status)
         raw = [(name.encode(), value.encode()) for name, value in given.items()]
         await send({"type": "http.response.start", "status": status, "headers": raw})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
-        self._tell(request, status)
 
     def _tell(self, request: _Request, status: int) -> None:
         if self._log is None or request.path == HEALTH:
