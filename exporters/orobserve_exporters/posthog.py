@@ -200,8 +200,10 @@ def _trace_id(generation: Generation) -> str:
     return _ODD.sub("_", given_trace_id(generation))
 
 
-def _base_url(generation: Generation) -> str:
+def _base_url(generation: Generation) -> str | None:
     port = generation.server_port
+    if generation.server_address is None or port is None:
+        return None
     return f"https://{generation.server_address}" if port == 443 else f"http://{generation.server_address}:{port}"  # noqa: PLR2004
 
 

@@ -93,6 +93,10 @@ class Destination:
             reason = "the queue is full" if lost is Drop.QUEUE_FULL else "the destination is closed"
             self._tally.dropped(lost, 1, reason)
 
+    def has_room(self, weight: int) -> bool:
+        """Tell whether the queue has room for a generation of that `weigh`."""
+        return self._worker.has_room(weight)
+
     def hurry(self) -> int:
         """Have what is queued sent at once, and a batch that waits for its next attempt tried now."""
         return self._worker.hurry()

@@ -436,3 +436,12 @@ def test_direct_exporters_deliver_and_shut_down_twice(name: str, tmp_path: Path)
             destination.close(clock.now() + 10_000)
             assert destination.join(clock.now() + 10_000)
     assert destination.state.delivered == 1
+
+
+def test_a_call_that_only_a_span_of_others_tells_of(exporter: Exporter) -> None:
+    """Neither the endpoint nor the server is known of it."""
+    bare = replace(CHAT, api_type=None, server_address=None, server_port=None, id=None, trace_name=None)
+    if isinstance(exporter, HTTPExporter):
+        assert next(exporter.deliver([bare])).request.url
+    elif exporter.TYPE in {"console", "file"}:
+        assert exporter.export([bare]).verdict is Verdict.DELIVERED
