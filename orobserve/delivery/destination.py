@@ -65,6 +65,7 @@ class Destination:
         self._worker.capacity, self._worker.size = capacity, exporter.LIMITS.items
         self._worker.linger = exporter.LIMITS.linger if linger is None else linger
         self._holds = True  # what is the exporter's to give back
+        self._fails = False  # at the last attempt
         _all.add(self)
 
     @property
@@ -94,8 +95,8 @@ class Destination:
             self._tally.dropped(lost, 1, reason)
 
     def has_room(self, weight: int) -> bool:
-        """Tell whether the queue has room for a generation of that `weigh`."""
-        return self._worker.has_room(weight)
+        """Tell whether the queue has room for a generation of that `weigh`, or there is no use in waiting for it."""
+        return self._fails or self._worker.has_room(weight)
 
     def hurry(self) -> int:
         """Have what is queued sent at once, and a batch that waits for its next attempt tried now."""
@@ -215,6 +216,7 @@ class Destination:
             attempts += 1
             urges = self._worker.urges
             result = attempt()
+            self._fails = result.verdict is Verdict.RETRY
             left = deadline - self._clock.now()
             if result.verdict is not Verdict.RETRY or left <= 0:
                 return result

@@ -46,7 +46,7 @@ class Hub:
                 destination.offer(generation, weight)
 
     def has_room(self, generation: Generation) -> bool:
-        """Tell whether every destination has room for a generation: for those who can make their sender wait."""
+        """Tell whether every destination has room, or none to wait for: for those who can make their sender wait."""
         weight = weigh(generation)
         return all(destination.has_room(weight) for destination in self._destinations)
 
