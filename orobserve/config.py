@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 PREFIX = "OROBSERVE_"
 CONTENT_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+RECEIVE_TOKEN_VARIABLE = "OROBSERVE_RECEIVE_TOKEN"  # read by that command alone: no setting of the library
 _EVENT_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT"
 CONTENT_MODES = ("no_content", "span_only", "event_only", "span_and_event")
 _NESTED_MODES = ("enrich", "span", "off")
@@ -255,7 +256,7 @@ def _reject_unknown(given: Mapping[str, Any], known: Mapping[str, Field[Any]], e
         if name not in known:
             raise ConfigurationError(name, given[name], allowed=", ".join(sorted(known)), fix=nearest(name, known))
     variables = [PREFIX + name.upper() for name, setting in known.items() if setting.metadata["env"]]
-    variables = sorted([*variables, config_file.VARIABLE])
+    variables = sorted([*variables, config_file.VARIABLE, RECEIVE_TOKEN_VARIABLE])
     for name in environ:
         if name.startswith(PREFIX) and name not in variables:
             fix = nearest(name, variables)

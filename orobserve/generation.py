@@ -378,13 +378,13 @@ class Enrichment:
 class Generation:
     """One OpenRouter call. `id` is the generation id (`gen-...`), the key to everything OpenRouter knows of it."""
 
-    api_type: str
+    api_type: str | None  # unknown where only a span of somebody else tells of the call; so is the server
     operation: str
     outcome: Outcome
     timing: Timing
     request: Request
-    server_address: str
-    server_port: int
+    server_address: str | None
+    server_port: int | None
     id: str | None = None
     response_id: str | None = None
     status_code: int | None = None

@@ -1,12 +1,17 @@
-"""Figures in the shapes that products want. Nothing is guessed: a split that does not add up is not given."""
+"""Figures and times in the shapes that products want. Nothing is guessed: a split that does not add up is not given."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orobserve.generation import Cost, Usage
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def disjoint_usage(usage: Usage) -> dict[str, int]:
@@ -46,6 +51,24 @@ def disjoint_usage(usage: Usage) -> dict[str, int]:
     if buckets:
         buckets["total"] = sum(buckets.values())
     return buckets
+
+
+def total_tokens(usage: Usage) -> int | None:
+    """Return the total that was told, else that of input and output where both were."""
+    given, taken = usage.input_tokens, usage.output_tokens
+    if usage.total_tokens is None and given is not None and taken is not None:
+        return given + taken
+    return usage.total_tokens
+
+
+def moment(nanoseconds: int) -> datetime:
+    """Return a time since the epoch in UTC, cut to microseconds."""
+    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+
+
+def known(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known: None is left out."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def split_cost(cost: Cost) -> tuple[float, float] | None:

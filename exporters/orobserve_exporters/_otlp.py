@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from orobserve._version import __version__
 from orobserve.delivery import Field, HTTPExporter, HTTPRequest, HTTPResponse, Result, Verdict
-from orobserve.telemetry import ids, names
+from orobserve.telemetry import names
 from orobserve_exporters import _otlp_json, _otlp_proto
 from orobserve_exporters._spans import Attributes, Event, Span, as_json
+from orobserve_exporters._tree import Tree, named_id, place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +29,6 @@ SERVICE_NAME = Field(name="service_name", help="`service.name` of the spans", de
 
 _SCOPE = (names.SCOPE, __version__)
 _INTERNAL, _CLIENT = 1, 3  # span kinds
-_NAMED_LIMIT = 4096
 _FAILED = 400  # the first HTTP status of an error
 
 
@@ -43,7 +43,7 @@ class OTLPExporter(HTTPExporter):
 
     def __init__(self, config: Mapping[str, object]) -> None:
         super().__init__(config)
-        self._bringers: dict[str, str] = {}  # generation that brings a named parent, by the parent's ids; oldest first
+        self._tree = Tree()
 
     def url(self) -> str:
         """Return the full address of the traces endpoint."""
@@ -76,8 +76,9 @@ class OTLPExporter(HTTPExporter):
 
     def spans(self, generation: Generation) -> list[Span]:
         """Return the generation's span after its named parents, and its attempts where the product shows them."""
-        chain, above, dropped = _place(generation)
-        if above and not chain and not self.KEEPS_ORPHANS:
+        found = place(generation)
+        above, dropped = found.above, found.dropped
+        if above and not found.parents and not self.KEEPS_ORPHANS:
             above, dropped = None, above
         attributes = self.attributes(generation)
         if dropped:
@@ -99,7 +100,7 @@ class OTLPExporter(HTTPExporter):
             events=events,
             error=(error.message or error.type) if error else None,
         )
-        return [*self._parents(generation, chain), span, *(self._attempts(generation) if self.ATTEMPTS else ())]
+        return [*self._parents(generation), span, *(self._attempts(generation) if self.ATTEMPTS else ())]
 
     def encode(self, batch: Sequence[Generation]) -> HTTPRequest:
         """Return the export request. The same batch gives the same bytes, also when it is encoded again."""
@@ -130,31 +131,21 @@ class OTLPExporter(HTTPExporter):
         own = {"Content-Type": self._encoding.CONTENT_TYPE, **self.headers()}
         return HTTPRequest(url=self.url(), body=body, headers=sent_headers(self, own))
 
-    def _parents(self, generation: Generation, chain: Mapping[str, str]) -> list[Span]:
-        """Return the named parents that come with this generation.
-
-        A parent comes with the generation that names it first, and again whenever that one is encoded again: so neither
-        a retry nor a split batch loses it, and products that cannot recognise a span show it once.
-        """
-        found, above = [], None
-        for span_id, name in chain.items():
-            key = f"{generation.trace_id}{span_id}"
-            if self._bringers.setdefault(key, generation.span_id or "") == generation.span_id:
-                span = Span(
-                    trace_id=generation.trace_id or "",
-                    span_id=span_id,
-                    parent_span_id=above,
-                    name=name,
-                    start=generation.timing.started_at,
-                    end=generation.timing.ended_at,
-                    kind=_INTERNAL,
-                    attributes=self.parent_attributes(generation, name),
-                )
-                found.append(span)
-            above = span_id
-        while len(self._bringers) > _NAMED_LIMIT:
-            del self._bringers[next(iter(self._bringers))]
-        return found
+    def _parents(self, generation: Generation) -> list[Span]:
+        """Return the named parents that come with this generation."""
+        return [
+            Span(
+                trace_id=generation.trace_id or "",
+                span_id=parent.span_id,
+                parent_span_id=parent.parent_span_id,
+                name=parent.name,
+                start=generation.timing.started_at,
+                end=generation.timing.ended_at,
+                kind=_INTERNAL,
+                attributes=self.parent_attributes(generation, parent.name),
+            )
+            for parent in self._tree.brought(generation)
+        ]
 
     def _attempts(self, generation: Generation) -> list[Span]:
         """Return one span per provider that was tried, one after the other; one of unknown latency lasts to the end."""
@@ -166,7 +157,7 @@ class OTLPExporter(HTTPExporter):
             failed = attempt.status is not None and attempt.status >= _FAILED
             span = Span(
                 trace_id=generation.trace_id or "",
-                span_id=_named(generation.trace_id, f"{generation.span_id}/attempt {number + 1}"),
+                span_id=named_id(generation.trace_id, f"{generation.span_id}/attempt {number + 1}"),
                 parent_span_id=generation.span_id,
                 name=f"provider attempt {number + 1}" + (f": {attempt.provider}" if attempt.provider else ""),
                 start=start,
@@ -189,29 +180,3 @@ def endpoint(base: str, path: str) -> str:
 def sent_headers(exporter: HTTPExporter, own: Mapping[str, str]) -> dict[str, str]:
     """Return the headers of a request: the product's, then what the settings add."""
     return {**own, **(exporter.config.get("headers") or {})}
-
-
-def _place(generation: Generation) -> tuple[dict[str, str], str | None, str | None]:
-    """Return the named parents (names by span id, outermost first), the span above the generation, and a dropped one.
-
-    As in the application's own spans: a parent that the request gave wins over names. Below a span of the application,
-    which the destination never gets, names still make a tree of their own.
-    """
-    given, asked = generation.parent_span_id, generation.request.trace
-    if given and asked and asked.parent_span_id and f"{ids.span_id(asked.parent_span_id):016x}" == given:
-        return {}, given, None
-    chain, path = {}, ""
-    if given == _named(generation.trace_id, ""):  # where a tracer cannot give ids, this stands for no parent
-        given = None
-    for name in (generation.trace_name, generation.span_name):
-        if name:
-            path += f"/{name}"
-            chain[_named(generation.trace_id, path)] = name
-    if not chain:
-        return {}, given, None
-    above = list(chain)[-1]
-    return chain, above, None if given == above else given
-
-
-def _named(trace_id: str | None, name: str) -> str:
-    return f"{ids.named_span_id(int(trace_id or '0', 16), name):016x}"

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from orobserve.delivery import Field
 from orobserve.generation import Outcome
-from orobserve.telemetry import attributes, ids
+from orobserve.telemetry import attributes
 from orobserve_exporters._broadcast import CONFIG
 from orobserve_exporters._details import metadata, model, parameters, tags
-from orobserve_exporters._figures import split_cost
+from orobserve_exporters._figures import split_cost, total_tokens
 from orobserve_exporters._messages import chat_messages, fit
 from orobserve_exporters._otlp import SERVICE_NAME
 from orobserve_exporters._spans import as_json, text
+from orobserve_exporters._tree import given_parent_id, given_trace_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -110,9 +111,9 @@ def row(generation: Generation, config: Mapping[str, Any], limit: int = _CONTENT
     failed = generation.error is not None or generation.outcome is Outcome.FAILED
     level = "ERROR" if failed else "DEFAULT" if generation.outcome is Outcome.COMPLETE else "WARNING"
     found = {
-        "TRACE_ID": trace_id(generation),
+        "TRACE_ID": given_trace_id(generation),
         "SPAN_ID": generation.span_id,
-        "PARENT_SPAN_ID": parent_span_id(generation),
+        "PARENT_SPAN_ID": given_parent_id(generation) or generation.parent_span_id,
         "USER_ID": generation.request.user,
         "SESSION_ID": generation.request.session_id,
         "ORGANIZATION_ID": None,
@@ -173,31 +174,14 @@ def unfillable(columns: Mapping[str, bool], defaults: Collection[str] = ()) -> l
     return [name for name, nullable in columns.items() if not nullable and name not in given | set(defaults)]
 
 
-def trace_id(generation: Generation) -> str | None:
-    """Return the trace id as the request gave it, which is how Broadcast stores it, else the hex one of the span."""
-    asked = generation.request.trace
-    given = asked.trace_id if asked else None
-    return given if given and f"{ids.trace_id(given):032x}" == generation.trace_id else generation.trace_id
-
-
-def parent_span_id(generation: Generation) -> str | None:
-    """Return the id of the span above likewise."""
-    asked = generation.request.trace
-    given = asked.parent_span_id if asked else None
-    return given if given and f"{ids.span_id(given):016x}" == generation.parent_span_id else generation.parent_span_id
-
-
 def _figures(generation: Generation) -> Row:
     usage, cost = generation.usage, generation.cost
     given, taken = (usage.input_tokens, usage.output_tokens) if usage else (None, None)
-    total = usage.total_tokens if usage else None
-    if total is None and given is not None and taken is not None:
-        total = given + taken
     input_cost, output_cost = (split_cost(cost) if cost else None) or (None, None)
     return {
         "PROMPT_TOKENS": given,
         "COMPLETION_TOKENS": taken,
-        "TOTAL_TOKENS": total,
+        "TOTAL_TOKENS": usage and total_tokens(usage),
         "CACHED_TOKENS": usage and usage.cache_read_input_tokens,
         "REASONING_TOKENS": usage and usage.reasoning_output_tokens,
         "INPUT_COST": input_cost,

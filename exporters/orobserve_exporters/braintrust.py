@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from orobserve.delivery import Field, HTTPRequest, Result, Verdict
 from orobserve_exporters._details import facts, metadata, model, parameters, tags
+from orobserve_exporters._figures import total_tokens
 from orobserve_exporters._messages import completion, prompt
 from orobserve_exporters._otlp import OTLPExporter, as_json, endpoint, sent_headers
 
@@ -135,13 +136,10 @@ def _metrics(generation: Generation) -> str | None:
     """Return inclusive token counts, seconds to the first token, and USD; what is unknown is not there."""
     usage, cost = generation.usage, generation.cost
     given, taken = (usage.input_tokens, usage.output_tokens) if usage else (None, None)
-    total = usage.total_tokens if usage else None
-    if total is None and given is not None and taken is not None:
-        total = given + taken
     found = {
         "prompt_tokens": given,
         "completion_tokens": taken,
-        "tokens": total,
+        "tokens": usage and total_tokens(usage),
         "prompt_cached_tokens": usage and usage.cache_read_input_tokens,
         "prompt_cache_creation_tokens": usage and usage.cache_write_input_tokens,
         "completion_reasoning_tokens": usage and usage.reasoning_output_tokens,

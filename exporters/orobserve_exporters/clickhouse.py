@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from orobserve.delivery import Field, HTTPExporter, HTTPRequest, Limits, Result, Step, Verdict
+from orobserve_exporters._figures import moment
 from orobserve_exporters._otlp import sent_headers
 from orobserve_exporters._row import COLUMNS, FIELDS, TABLE, Kind, fitted, missing, row
 from orobserve_exporters._spans import as_json
@@ -25,13 +25,12 @@ if TYPE_CHECKING:
     from orobserve.generation import Generation
     from orobserve_exporters._row import Column
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _TYPES = {
     Kind.TEXT: "String",
     Kind.TIME: "DateTime64(3)",
     Kind.MILLISECONDS: "Float64",
     Kind.COUNT: "UInt64",
-    Kind.USD: "Float64",
+    Kind.USD: "Decimal(38, 15)",  # sums of money to the last digit
     Kind.TEXTS: "Array(String)",
     Kind.JSON: "String",
 }
@@ -72,7 +71,8 @@ class ClickHouse(HTTPExporter):
         ),
         *FIELDS,
     )
-    LIMITS = Limits(items=2_000, bytes=16_000_000)  # small inserts are what ClickHouse dislikes most
+    # Small inserts are what ClickHouse dislikes most; an idle service of its cloud needs a while to wake.
+    LIMITS = Limits(items=2_000, bytes=16_000_000, timeout=30.0)
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         """Take the settings.
@@ -267,8 +267,7 @@ def _value(value: Any, column: str) -> Any:  # noqa: ANN401 - of any column
     """Return a value as JSON of ClickHouse's: times as text, in UTC whatever the server's zone."""
     if column not in _TIMES or value is None:
         return value
-    moment = _EPOCH + timedelta(microseconds=value // 1000)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    return moment(value).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def _code(response: HTTPResponse) -> int | None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import datetime, timedelta, timezone
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,7 @@ from orobserve.delivery import Field, HTTPRequest, Result, Verdict
 from orobserve.generation import Outcome
 from orobserve.telemetry import names
 from orobserve_exporters._details import facts, metadata, model, parameters, tags
-from orobserve_exporters._figures import disjoint_usage, split_cost
+from orobserve_exporters._figures import disjoint_usage, moment, split_cost
 from orobserve_exporters._messages import completion, prompt
 from orobserve_exporters._otlp import OTLPExporter, as_json, endpoint, sent_headers
 
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from orobserve_exporters._otlp import Attributes
 
 INSTALL = 'pip install "orobserve[langfuse]"'
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _INGESTION = {"x-langfuse-ingestion-version": "4"}  # visible at once; older servers ignore it
 _FIELDS_OF_THEIR_OWN = frozenset({"cost_usd", "time_to_first_token"})
 _PROMOTED = frozenset({"environment", "release"})  # keys of `trace` that are fields of their own here
@@ -200,7 +198,7 @@ def _cost(cost: Cost) -> dict[str, float]:
 
 
 def _moment(nanoseconds: int) -> str:
-    return (_EPOCH + timedelta(microseconds=nanoseconds // 1000)).isoformat()
+    return moment(nanoseconds).isoformat()
 
 
 def _json(value: Any) -> str | None:  # noqa: ANN401 - JSON

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from orobserve.delivery import Field, HTTPRequest, Result
 from orobserve_exporters._details import facts, metadata, model, parameters, tags
-from orobserve_exporters._figures import split_cost
+from orobserve_exporters._figures import split_cost, total_tokens
 from orobserve_exporters._messages import completion, prompt
 from orobserve_exporters._otlp import OTLPExporter, as_json, endpoint, sent_headers
 
@@ -140,9 +140,6 @@ def _usage(usage: Usage | None, cost: Cost | None) -> str | None:
 
 
 def _tokens(usage: Usage) -> dict[str, Any]:
-    given, taken, total = usage.input_tokens, usage.output_tokens, usage.total_tokens
-    if total is None and given is not None and taken is not None:
-        total = given + taken
     details = {
         "input_token_details": {
             "cache_read": usage.cache_read_input_tokens,
@@ -151,7 +148,11 @@ def _tokens(usage: Usage) -> dict[str, Any]:
         },
         "output_token_details": {"reasoning": usage.reasoning_output_tokens, "audio": usage.audio_output_tokens},
     }
-    totals = {"input_tokens": given, "output_tokens": taken, "total_tokens": total}
+    totals = {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "total_tokens": total_tokens(usage),
+    }
     parts = {name: {key: value for key, value in part.items() if value} for name, part in details.items()}
     return {
         **{name: value for name, value in totals.items() if value is not None},

@@ -7,7 +7,6 @@ them, and it may refuse one whose time is long past.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -16,6 +15,7 @@ from orobserve.delivery import Field, HTTPExporter, HTTPRequest
 from orobserve.telemetry import ids
 from orobserve_exporters._address import endpoint
 from orobserve_exporters._details import facts, metadata, model, parameters, tags
+from orobserve_exporters._figures import known, moment
 from orobserve_exporters._messages import completion, prompt
 from orobserve_exporters._otlp import as_json, sent_headers
 
@@ -28,7 +28,6 @@ _Item = dict[str, Any]
 
 _CLOUD = "https://www.comet.com/opik/api"
 _HOUR = 3_600_000  # milliseconds
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
 _TOKENS = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens", "total_tokens": "total_tokens"}
 _SUBSETS = {  # Opik counts cached tokens as such only where they stand in the provider's own usage
@@ -86,7 +85,7 @@ class Opik(HTTPExporter):
         return self._request("/auth", {})
 
     def _placed(self, items: Mapping[str, _Item]) -> list[_Item]:
-        return [_known({**item, "project_name": self.config["project_name"]}) for item in items.values()]
+        return [known({**item, "project_name": self.config["project_name"]}) for item in items.values()]
 
     def _request(self, path: str, body: _Item) -> HTTPRequest:
         own = {
@@ -95,7 +94,7 @@ class Opik(HTTPExporter):
             "Comet-Workspace": self.config["workspace"],
         }
         return HTTPRequest(
-            url=f"{self._base}{path}", body=as_json(body).encode(), headers=sent_headers(self, _known(own))
+            url=f"{self._base}{path}", body=as_json(body).encode(), headers=sent_headers(self, known(own))
         )
 
 
@@ -140,7 +139,7 @@ def _spans(generation: Generation, trace_id: str) -> list[_Item]:
         "parent_span_id": above,
         "type": "llm",
         **described,
-        "metadata": _known(
+        "metadata": known(
             {**details, "parent_span_id": None if above or generation.trace_name else generation.parent_span_id}
         ),
         "model": model(generation),
@@ -166,9 +165,9 @@ def _described(generation: Generation, name: str) -> _Item:
         "name": name,
         "start_time": _time(generation.timing.started_at),
         "end_time": _time(generation.timing.ended_at),
-        "input": content and _known({"messages": prompt(content), "tools": list(content.tools) or None}),
+        "input": content and known({"messages": prompt(content), "tools": list(content.tools) or None}),
         "output": content and _answers(content),
-        "metadata": _known(custom),
+        "metadata": known(custom),
         "tags": tags(generation) or None,
         "source": "sdk",
     }
@@ -186,11 +185,11 @@ def _answers(content: Content) -> _Item:
 def _usage(usage: Usage) -> dict[str, int]:
     tokens = {name: getattr(usage, field) for field, name in _TOKENS.items()}
     subsets = {name: getattr(usage, field) for field, name in _SUBSETS.items()}
-    return _known({**tokens, **{f"original_usage.{name}": count for name, count in {**tokens, **subsets}.items()}})
+    return known({**tokens, **{f"original_usage.{name}": count for name, count in {**tokens, **subsets}.items()}})
 
 
 def _error(error: Error) -> _Item:
-    return _known(
+    return known(
         {
             "exception_type": error.type,
             "message": error.message,
@@ -240,9 +239,4 @@ def _moment(generation: Generation) -> int:
 
 
 def _time(nanoseconds: int) -> str:
-    moment = _EPOCH + timedelta(microseconds=nanoseconds // 1000)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _known(item: Mapping[str, Any]) -> _Item:
-    return {name: value for name, value in item.items() if value is not None}
+    return moment(nanoseconds).isoformat(timespec="microseconds").replace("+00:00", "Z")

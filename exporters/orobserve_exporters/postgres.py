@@ -7,11 +7,11 @@ the table has. A row that is sent again replaces itself, by the primary key (tra
 from __future__ import annotations
 
 import os
-from datetime import datetime, timedelta, timezone
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from orobserve.delivery import DirectExporter, Field, Limits, Result, Verdict
+from orobserve_exporters._figures import moment
 from orobserve_exporters._row import COLUMNS, FIELDS, Kind, fitted, missing, row, unfillable
 from orobserve_exporters._spans import as_json
 
@@ -22,13 +22,12 @@ if TYPE_CHECKING:
     from orobserve_exporters._row import Row
 
 INSTALL = "pip install 'orobserve[postgres]'"
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _TYPES = {
     Kind.TEXT: "text",
     Kind.TIME: "timestamptz",
     Kind.MILLISECONDS: "double precision",
     Kind.COUNT: "bigint",
-    Kind.USD: "double precision",
+    Kind.USD: "numeric",  # sums of money to the last digit
     Kind.TEXTS: "text[]",
     Kind.JSON: "jsonb",
 }
@@ -290,11 +289,10 @@ def _cast(column: str, kind: str) -> str:
 
 def _values(found: Row) -> Row:
     """Return a row as JSON: times as text."""
-    return {name: _moment(value) if name in _TIMES and value is not None else value for name, value in found.items()}
-
-
-def _moment(nanoseconds: int) -> str:
-    return (_EPOCH + timedelta(microseconds=nanoseconds // 1000)).isoformat()
+    return {
+        name: moment(value).isoformat() if name in _TIMES and value is not None else value
+        for name, value in found.items()
+    }
 
 
 def _parts(lines: Sequence[str]) -> Iterator[list[str]]:

@@ -57,7 +57,7 @@ class Destination:
         self.exporter = exporter
         self._policy = policy
         self._clock = clock or Clock()
-        self._sender = sender or Sender(clock=self._clock)
+        self._sender = sender or Sender(timeout=exporter.LIMITS.timeout, clock=self._clock)
         self._tally = Tally(name, exporter.TYPE)
         self._worker = Worker(
             f"orobserve-{name}", take=self._take, deliver=self._deliver, finish=self._finish, clock=self._clock
@@ -65,6 +65,7 @@ class Destination:
         self._worker.capacity, self._worker.size = capacity, exporter.LIMITS.items
         self._worker.linger = exporter.LIMITS.linger if linger is None else linger
         self._holds = True  # what is the exporter's to give back
+        self._fails = False  # at the last attempt
         _all.add(self)
 
     @property
@@ -92,6 +93,10 @@ class Destination:
         if lost is not None:
             reason = "the queue is full" if lost is Drop.QUEUE_FULL else "the destination is closed"
             self._tally.dropped(lost, 1, reason)
+
+    def has_room(self, weight: int) -> bool:
+        """Tell whether the queue has room for a generation of that `weigh`, or there is no use in waiting for it."""
+        return self._fails or self._worker.has_room(weight)
 
     def hurry(self) -> int:
         """Have what is queued sent at once, and a batch that waits for its next attempt tried now."""
@@ -211,6 +216,7 @@ class Destination:
             attempts += 1
             urges = self._worker.urges
             result = attempt()
+            self._fails = result.verdict is Verdict.RETRY
             left = deadline - self._clock.now()
             if result.verdict is not Verdict.RETRY or left <= 0:
                 return result

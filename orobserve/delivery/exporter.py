@@ -41,6 +41,7 @@ class Limits:
     items: int = 100  # generations
     bytes: int = 4_000_000  # of the body before it is compressed
     linger: float = 1.0  # seconds that the first generation of a batch waits for others
+    timeout: float = 10.0  # seconds for each step of an attempt, and for reading the answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,11 @@ class Hub:
             with guard:
                 destination.offer(generation, weight)
 
+    def has_room(self, generation: Generation) -> bool:
+        """Tell whether every destination has room, or none to wait for: for those who can make their sender wait."""
+        weight = weigh(generation)
+        return all(destination.has_room(weight) for destination in self._destinations)
+
     def offer_update(self, generation: Generation) -> None:
         """Queue a generation that replaces one with the same ids, where the product can do that."""
         for destination in self._updatable:

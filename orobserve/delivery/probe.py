@@ -35,7 +35,7 @@ class Probe:
 def probe(
     exporter: HTTPExporter | DirectExporter, *, sender: Sender | None = None, clock: Clock | None = None
 ) -> Probe:
-    """Prove an exporter's settings right; one attempt of 10 s unless the sender has another timeout. Never raises.
+    """Prove an exporter's settings right; one attempt at each step, as long as its limits let one take. Never raises.
 
     What a `DirectExporter` opened stays open: the caller closes it.
     """
@@ -47,7 +47,7 @@ def probe(
             if isinstance(exporter, DirectExporter):
                 result = exporter.check()
             else:
-                result, server_time = _ask(exporter, sender or Sender(clock=clock))
+                result, server_time = _ask(exporter, sender or Sender(timeout=exporter.LIMITS.timeout, clock=clock))
         except BaseException as error:
             kind = type(error).__qualname__  # its text may quote a key
             result = Result(verdict=Verdict.REJECTED, reason=f"the check itself failed with {kind}")

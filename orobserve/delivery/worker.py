@@ -114,7 +114,7 @@ class Worker:
         with self._wake:
             if self._closing_at is not None:
                 return Drop.SHUTDOWN
-            if len(self._queue) >= self.capacity or (self._queue and self._weight + weight > self.room):
+            if not self.has_room(weight):
                 return Drop.QUEUE_FULL
             self._weight += weight
             self._queue.append(record)
@@ -123,6 +123,12 @@ class Worker:
             elif len(self._queue) == self._wanted:  # waking it for every record would cost the caller more than this
                 self._wake.notify()
         return None
+
+    def has_room(self, weight: int) -> bool:
+        """Tell whether the queue has room for a record of that `weigh`."""
+        with self._wake:
+            is_light = not self._queue or self._weight + weight <= self.room
+            return is_light and len(self._queue) < self.capacity
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)

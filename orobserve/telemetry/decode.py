@@ -39,6 +39,7 @@ from orobserve.generation import (
     fill,
 )
 from orobserve.telemetry import names
+from orobserve.wire.values import text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,7 +120,7 @@ def decode(span: ReadableSpan) -> Generation | None:
         "outcome": _OUTCOMES.get(str(stream), default),
         "timing": _timing(start, end, attributes.get(names.TIME_TO_FIRST_CHUNK)),
         "request": _request(parts, attributes),
-        "content": _content(attributes),
+        "content": read_content(attributes),
         "trace_id": format_trace_id(context.trace_id),
         "span_id": format_span_id(context.span_id),
         "parent_span_id": format_span_id(span.parent.span_id) if span.parent is not None else None,
@@ -209,7 +210,7 @@ def _parsed(text: object) -> Any:  # noqa: ANN401 - JSON
         return None
 
 
-def _content(attributes: Mapping[str, Any]) -> Content | None:
+def read_content(attributes: Mapping[str, Any]) -> Content | None:
     """Return what was said, where the span carries any of it."""
     if not attributes.keys() & {names.INPUT_MESSAGES, names.OUTPUT_MESSAGES, names.SYSTEM_INSTRUCTIONS}:
         return None
@@ -230,8 +231,8 @@ def _messages(told: list[Any]) -> tuple[Message, ...]:
         Message(
             role=item["role"],
             parts=_message_parts(item["parts"]),
-            name=item.get("name"),
-            finish_reason=item.get("finish_reason"),
+            name=text(item.get("name")),
+            finish_reason=text(item.get("finish_reason")),
         )
         for item in told
         if isinstance(item, dict) and isinstance(item.get("role"), str) and isinstance(item.get("parts"), list)
@@ -245,6 +246,6 @@ def _message_parts(told: list[Any]) -> tuple[Part, ...]:
         if isinstance(item, dict):
             kind: type[Part] = _PARTS.get(str(item.get("type")), Media)
             given = {field.name: item[field.name] for field in fields(kind) if field.name in item}
-            if given.keys() >= _REQUIRED[kind]:
+            if given.keys() >= _REQUIRED[kind] and isinstance(given.get("content", ""), str):
                 found.append(kind(**given))
     return tuple(found)

@@ -202,7 +202,8 @@ def _reasoning(message: Object) -> str | None:
     return "".join(piece for piece in pieces if isinstance(piece, str)) or None
 
 
-def _read_prompt(body: Object) -> Content:
+def read_prompt(body: Object) -> Content:
+    """Return what a request asks."""
     messages = tuple(_message(message, "user") for message in objects(body.get("messages")))
     return Content(input=messages, tools=parts.tool_definitions(body))
 
@@ -229,6 +230,6 @@ DIALECT = Dialect(
     read_event=_read_event,
     delta=delta,
     read_request=read_fields,
-    read_prompt=_read_prompt,
+    read_prompt=read_prompt,
     output=streamed_output,
 )

@@ -56,6 +56,16 @@ _STATS = {
     "web_search_engine": ("web_search_engine", text),
     "cancelled": ("is_cancelled", flag),
 }
+# All that is read of a record, by its names.
+FIELDS = frozenset(
+    {
+        *_USAGE,
+        *_STATS,
+        *("provider_name", "model", "finish_reason", "native_finish_reason", "service_tier", "num_fetches"),
+        *("total_cost", "usage", "is_byok", "upstream_inference_cost", "cache_discount"),
+        *("provider_responses", "router", "response_cache_source_id", "session_id", "external_user", "http_referer"),
+    }
+)
 _TOLERANCE = 1e-9
 _UNFLAGGED = frozenset({"rerank", "transcriptions"})
 

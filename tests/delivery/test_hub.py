@@ -190,3 +190,23 @@ def test_a_fork_sends_each_record_once() -> None:
     ports = {name: port for port, each in delivered for name in each}
     assert ports["child"] not in {ports["before"], ports["parent"]}
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_a_sender_waits_for_a_slow_destination_and_not_for_a_dead_one() -> None:
+    clock, rest = VirtualClock(), threading.Event()
+    with Server(Answer(after=rest)) as slow:
+        busy = Destination("busy", Names(slow.url), lambda given: given, clock=clock, capacity=2, linger=0.0)
+        dead = Destination("dead", Names(free_port()), lambda given: given, clock=clock, capacity=2, linger=0.0)
+        for destination in (busy, dead):
+            destination.offer(generation())
+        slow.wait(1)
+        clock.until_waiting()  # for the dead one's second attempt
+        for destination in (busy, dead):
+            for _ in range(2):
+                destination.offer(generation())
+        assert not Hub([busy], clock=clock).has_room(generation())
+        assert Hub([dead], clock=clock).has_room(generation())
+        rest.set()
+        for destination in (busy, dead):
+            destination.close(clock.now())
+            destination.join(clock.now())

@@ -273,7 +273,7 @@ def test_delays_double_up_to_a_limit(chance: float, delays: list[float]) -> None
 
 
 def test_no_log_line_quotes_our_requests(sender: Sender, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO), Server() as server:
+    with caplog.at_level(logging.INFO, httpx.__name__), Server() as server:  # other tests may have set it
         with quiet():
             attempt(sender, f"{server.url}/?key={SECRET}")
         assert caplog.text == ""

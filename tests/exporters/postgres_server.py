@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.programs import Program, free_ports
 
 if TYPE_CHECKING:
@@ -68,3 +70,12 @@ def postgres() -> Iterator[Postgres]:
             yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def settings(_folder: Path) -> Iterator[dict[str, str]]:
+    """Yield the settings of a PostgreSQL destination that works."""
+    if programs() is None and "CI" not in os.environ:
+        pytest.skip("no PostgreSQL server: apt-get install postgresql")
+    with postgres() as server:
+        yield {"url": server.url}

@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import re
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -26,15 +27,18 @@ from orobserve.delivery import DirectExporter, HTTPExporter, HTTPRequest, Verdic
 from orobserve.delivery.destination import Destination
 from orobserve.delivery.sender import Sender
 from orobserve.generation import Content, Generation, Message, Text
+from orobserve_exporters._row import COLUMNS
 from tests.delivery.clocks import VirtualClock
 from tests.delivery.servers import Answer, Ending, Server
+from tests.exporters import postgres_server, stores
 from tests.exporters.generations import CANARY, CHAT, SAMPLES
+from tests.exporters.google_key import google_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from importlib.metadata import EntryPoint
 
-    from orobserve.delivery import Exporter, Field, HTTPResponse, Result
+    from orobserve.delivery import Conversation, Exporter, Field, HTTPResponse, Result
     from orobserve.delivery.state import State
 
 WRITE = os.environ.get("OROBSERVE_GOLDEN") == "write"  # read here: tests run without such variables
@@ -42,13 +46,47 @@ GOLDEN = Path(__file__).parent / "golden"
 GOLDEN_SAMPLES = ("chat", "tools", "error", "free", "named")
 POINTS = {point.name: point for point in entry_points(group="orobserve.exporters")}
 SECRET = "canary-secret-"
-KEY_IN_BODY = {"middleware"}  # its OTLP endpoint takes the key as a resource attribute
+KEY_IN_BODY = {"middleware", "posthog"}  # they take the key in the body, by protocol
 # Given where a dummy text would be refused; everything else is made from FIELDS.
 GIVEN = {"dsn": f"https://{SECRET}dsn@o1.ingest.us.sentry.io/42"}
+# By type: what is not required alone, but together with something else.
+GIVEN_TOGETHER = {
+    "bigquery": {"service_account_key": google_key()},
+    "s3": {"access_key_id": "AKIA"},
+    "firehose": {"access_key_id": "AKIA", "region": "us-east-1"},
+    "postgres": {"url": f"postgresql://me:{SECRET}url@127.0.0.1:5432/calls"},
+}
+# By type of the direct exporters that need one: a server, which yields the settings that lead to it.
+SERVERS: dict[str, Callable[[Path], AbstractContextManager[dict[str, Any]]]] = {
+    "s3": stores.s3,
+    "firehose": stores.firehose,
+    "postgres": postgres_server.settings,
+}
+
+
+_COLUMNS = [column.name for column in COLUMNS]
+# By type of those that ask before they deliver: what they are answered.
+LEADS = {
+    "clickhouse": [Answer(body="\n".join(f'{{"name":"{name}","type":"Nullable(X)"}}' for name in _COLUMNS).encode())],
+    "snowflake": [
+        Answer(
+            body=json.dumps(
+                {
+                    "resultSetMetaData": {"rowType": [{"name": "name"}, {"name": "type"}, {"name": "null?"}]},
+                    "data": [[name, "VARCHAR", "Y"] for name in _COLUMNS],
+                }
+            ).encode()
+        )
+    ],
+    "bigquery": [
+        Answer(body=b'{"access_token": "a-token", "expires_in": 3600}'),
+        Answer(body=json.dumps({"schema": {"fields": [{"name": name} for name in _COLUMNS]}}).encode()),
+    ],
+}
 
 
 def _config(kind: type[Exporter], folder: Path) -> dict[str, Any]:
-    return {field.name: _value(field, folder) for field in kind.FIELDS}
+    return {**{field.name: _value(field, folder) for field in kind.FIELDS}, **GIVEN_TOGETHER.get(kind.TYPE, {})}
 
 
 def _value(field: Field, folder: Path) -> Any:
@@ -81,12 +119,12 @@ def http(request: pytest.FixtureRequest, tmp_path: Path) -> HTTPExporter:
     return made
 
 
-def _made(name: str, folder: Path) -> Exporter:
+def _made(name: str, folder: Path, **settings: Any) -> Exporter:
     kind = KINDS.get(name)
     if kind is None:
         pytest.skip(f"{POINTS[name].module} is not written yet")
     try:
-        return kind(_config(kind, folder))
+        return kind({**_config(kind, folder), **settings})
     except ValueError as error:
         if "pip install" in str(error):
             pytest.skip(str(error))
@@ -102,6 +140,8 @@ def encoded(exporter: Exporter, capsys: pytest.CaptureFixture[str]) -> Any:
             found = [_decoded(request) for request in _requests(exporter, *batch)]
             return found[0] if len(found) == 1 else found
         assert isinstance(exporter, DirectExporter)
+        if hasattr(exporter, "payloads"):  # it needs a server, but not to say what it would write
+            return [json.loads(body) for body in exporter.payloads(batch)]
         path = Path(exporter.config.get("path") or os.devnull)
         path.write_bytes(b"")
         assert exporter.export(batch).verdict is Verdict.DELIVERED
@@ -270,8 +310,23 @@ class Rerouted(HTTPExporter):
         made: Any = self._inner.encode(batch)
         return [self.reroute(request) for request in made] if isinstance(made, list) else self.reroute(made)
 
+    def deliver(self, batch: Sequence[Generation]) -> Conversation:
+        return self._reroute_all(self._inner.deliver(batch))
+
     def probe(self) -> HTTPRequest:
         return self.reroute(self._inner.probe())
+
+    def examine(self) -> Conversation:
+        return self._reroute_all(self._inner.examine())
+
+    def _reroute_all(self, conversation: Conversation) -> Conversation:
+        step = next(conversation)
+        while True:
+            answer = yield replace(step, request=self.reroute(step.request))
+            try:
+                step = conversation.send(answer)
+            except StopIteration as end:
+                return end.value
 
 
 def _deliver(http: HTTPExporter, server: Server, *batch: Generation, requests: int = 0) -> tuple[State, VirtualClock]:
@@ -290,6 +345,10 @@ def _deliver(http: HTTPExporter, server: Server, *batch: Generation, requests: i
     return destination.state, clock
 
 
+def _lead(http: HTTPExporter) -> list[Answer]:
+    return LEADS.get(http.TYPE, [])
+
+
 def _attempt(request: HTTPRequest, judge: Callable[[HTTPResponse], Result], timeout: float = 10.0) -> Result:
     sender = Sender(timeout=timeout)
     result = sender.attempt(request, judge)
@@ -298,19 +357,20 @@ def _attempt(request: HTTPRequest, judge: Callable[[HTTPResponse], Result], time
 
 
 def test_what_is_accepted_is_delivered_once(http: HTTPExporter) -> None:
-    with Server() as server:
+    lead = _lead(http)
+    with Server(*lead, 200) as server:
         state, _ = _deliver(http, server, CHAT, SAMPLES["free"])
-    made = _requests(http, CHAT, SAMPLES["free"])
+    made, taken = _requests(http, CHAT, SAMPLES["free"]), server.requests[len(lead) :]
     assert state.delivered == 2
-    assert [taken.body for taken in server.requests] == [request.body for request in made]
+    assert [request.body for request in taken] == [request.body for request in made]
     for name, value in made[0].headers.items():
-        assert server.requests[0].headers[name.lower()] == value
+        assert taken[0].headers[name.lower()] == value
 
 
 def test_refused_credentials_are_not_tried_again(http: HTTPExporter) -> None:
-    with Server(401) as server:
+    with Server(*_lead(http), 401) as server:
         state, _ = _deliver(http, server, CHAT)
-    assert len(server.requests) == 1
+    assert [taken.body for taken in server.requests].count(_requests(http, CHAT)[0].body) == 1
     assert state.dropped == {"rejected": 1}
     assert "401" in str(state.last_error)
     assert SECRET not in str(state.last_error)
@@ -330,20 +390,22 @@ def test_the_probe_tells_refused_credentials_and_a_wrong_path(http: HTTPExporter
     "answer", [Answer(429, {"Retry-After": "7"}), Answer(500), Answer(503)], ids=["429", "500", "503"]
 )
 def test_what_may_be_accepted_later_is_sent_again_unchanged(http: HTTPExporter, answer: Answer) -> None:
-    with Server(answer, 200) as server:
-        state, clock = _deliver(http, server, CHAT, requests=1 + len(_requests(http, CHAT)))
+    lead = _lead(http)
+    with Server(*lead, answer, 200) as server:
+        state, clock = _deliver(http, server, CHAT, requests=len(lead) + 1 + len(_requests(http, CHAT)))
     assert state.delivered == state.retried == 1
-    first, second, *_ = server.requests
+    first, second, *_ = server.requests[len(lead) :]
     assert first.body == second.body
     if answer.status == 429:
         assert 7 in clock.waits
 
 
 def test_a_batch_that_is_too_large_arrives_in_parts(http: HTTPExporter) -> None:
-    with Server(413, 200) as server:
+    lead = _lead(http)
+    with Server(*lead, 413, 200) as server:
         state, _ = _deliver(http, server, CHAT, replace(CHAT, span_id="0a1b2c3d4e5f6099", id="gen-def"))
     assert state.delivered == 2
-    assert len(server.requests) == 1 + 2 * len(_requests(http, CHAT))
+    assert len(server.requests) == len(lead) + 1 + 2 * len(_requests(http, CHAT))
 
 
 def test_a_black_hole_is_tried_again_later(http: HTTPExporter) -> None:
@@ -364,12 +426,22 @@ def test_an_untrusted_certificate_is_not_accepted(http: HTTPExporter) -> None:
 
 @pytest.mark.parametrize("name", sorted(name for name, kind in KINDS.items() if issubclass(kind, DirectExporter)))
 def test_direct_exporters_deliver_and_shut_down_twice(name: str, tmp_path: Path) -> None:
-    exporter, clock = _made(name, tmp_path), VirtualClock(skips=True)
-    assert isinstance(exporter, DirectExporter)
-    assert exporter.check().verdict is Verdict.DELIVERED
-    destination = Destination("under-test", exporter, lambda generation: generation, clock=clock)
-    destination.offer(CHAT)
-    for _ in range(2):
-        destination.close(clock.now() + 10_000)
-        assert destination.join(clock.now() + 10_000)
+    with SERVERS.get(name, lambda _: nullcontext({}))(tmp_path) as settings:
+        exporter, clock = _made(name, tmp_path, **settings), VirtualClock(skips=True)
+        assert isinstance(exporter, DirectExporter)
+        assert exporter.check().verdict is Verdict.DELIVERED
+        destination = Destination("under-test", exporter, lambda generation: generation, clock=clock)
+        destination.offer(CHAT)
+        for _ in range(2):
+            destination.close(clock.now() + 10_000)
+            assert destination.join(clock.now() + 10_000)
     assert destination.state.delivered == 1
+
+
+def test_a_call_that_only_a_span_of_others_tells_of(exporter: Exporter) -> None:
+    """Neither the endpoint nor the server is known of it."""
+    bare = replace(CHAT, api_type=None, server_address=None, server_port=None, id=None, trace_name=None)
+    if isinstance(exporter, HTTPExporter):
+        assert next(exporter.deliver([bare])).request.url
+    elif exporter.TYPE in {"console", "file"}:
+        assert exporter.export([bare]).verdict is Verdict.DELIVERED

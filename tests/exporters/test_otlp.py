@@ -23,7 +23,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 
 import orobserve
 from orobserve.delivery import HTTPResponse, Verdict
-from orobserve_exporters import _otlp, _otlp_json, _otlp_proto
+from orobserve_exporters import _otlp, _otlp_json, _otlp_proto, _tree
 from orobserve_exporters._otlp import OTLPExporter, Span
 from orobserve_exporters._spans import Event, as_json, plain
 from tests.exporters.generations import CHAT, SAMPLES, TRACE_ID
@@ -209,11 +209,11 @@ def test_a_named_parent_is_sent_once_and_again_only_with_its_first_child() -> No
 
 
 def test_what_is_remembered_of_parents_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_otlp, "_NAMED_LIMIT", 3)
+    monkeypatch.setattr(_tree, "_NAMED_LIMIT", 3)
     exporter = Profile({})
     for number in range(10):
         exporter.spans(replace(CHAT, trace_name=f"Night {number}"))
-    assert len(exporter._bringers) == 3
+    assert len(exporter._tree._bringers) == 3
 
 
 def test_a_parent_of_the_application_is_kept_unless_children_would_vanish() -> None:
@@ -239,7 +239,7 @@ def test_names_below_a_span_of_the_application_make_a_tree_and_keep_its_id() -> 
 
 
 def test_the_parent_that_stands_for_none_is_none() -> None:
-    nothing = _otlp._named(TRACE_ID, "")
+    nothing = _tree.named_id(TRACE_ID, "")
     (span,) = Profile({}).spans(replace(CHAT, trace_name=None, parent_span_id=nothing))
     assert span.parent_span_id is None
 

@@ -1,0 +1,1 @@
+"""The sidecar and the receiver: ASGI applications."""

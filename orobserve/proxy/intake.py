@@ -1,0 +1,90 @@
+"""From received spans to destinations: which of them are calls, which of those are new, and whether there is room."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from orobserve._guard import guard
+from orobserve.proxy.seen import Seen, Sight
+from orobserve.telemetry.genai import Sender, Wanted, generation_of, sender_of
+from orobserve.telemetry.parents import without_named
+from orobserve.wire.route import Hosts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+
+    from orobserve.delivery.hub import Hub
+    from orobserve.generation import Generation
+    from orobserve.telemetry.received import Received
+
+
+class Intake:
+    """Turns spans into records and hands them to the destinations: each call once, and its update where one comes.
+
+    Args:
+        hub: the destinations.
+        seen: what was captured in this process too, where anything was.
+        every: all GenAI spans that stand for calls, not only those of OpenRouter's.
+        hosts: further hosts that serve OpenRouter's API.
+        listen: told of every record that is handed on.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        *,
+        seen: Seen | None = None,
+        every: bool = False,
+        hosts: Iterable[str] = (),
+        listen: Callable[[Generation], Any] | None = None,
+    ) -> None:
+        self._hub = hub
+        self._seen = Seen() if seen is None else seen
+        self._wanted = Wanted(every=every, hosts=Hosts(hosts))
+        self._listen = listen
+        self.counts: Counter[str] = Counter()  # spans: new, update, known, ignored, unreadable
+
+    def read(self, spans: Iterable[Received]) -> tuple[list[Generation], int]:
+        """Return the records of the spans that stand for calls, and how many spans could not be read."""
+        records: list[Generation] = []
+        calls: list[tuple[Received, Generation]] = []
+        others: dict[tuple[str, str], Received] = {}  # of those who put named parents above their calls
+        unreadable = 0
+        for span in spans:
+            record, is_read = None, False
+            with guard:
+                record = generation_of(span, self._wanted)
+                is_read = True
+            unreadable += not is_read
+            if record is not None:
+                calls.append((span, record))
+            elif sender_of(span) is not Sender.OTHER:
+                others[span.trace_id, span.span_id] = span
+            self.counts["unreadable"] += not is_read
+            self.counts["ignored"] += is_read and record is None
+        for span, record in calls:
+            is_ours_to_name = sender_of(span) is not Sender.OTHER
+            records.append(without_named(record, others) if is_ours_to_name else record)
+        return records, unreadable
+
+    def offer(self, records: Sequence[Generation]) -> int:
+        """Hand on as many records as there is room for, in their order, and return how many.
+
+        A record that was here before is done with. So whoever is told to come again may send all of them again.
+        """
+        for place, record in enumerate(records):
+            sight = self._seen.look(record)
+            if sight is not Sight.KNOWN and not self._hub.has_room(record):
+                return place
+            self._seen.add(record)
+            self.counts[sight.value] += 1
+            if sight is Sight.NEW:
+                self._hub.offer(record)
+            elif sight is Sight.UPDATE:
+                self._hub.offer_update(self._seen.as_update(record))
+            if sight is Sight.NEW and self._listen is not None:
+                with guard:
+                    self._listen(record)
+        return len(records)
