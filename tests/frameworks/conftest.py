@@ -42,6 +42,11 @@ MODEL = "openai/gpt-4o"
 TURN = [{"role": "user", "content": "hello there"}]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if MINE:  # clients that frameworks keep for ever are only let go, with complaints, when pytest ends
+        config.addinivalue_line("filterwarnings", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
