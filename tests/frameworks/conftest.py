@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import warnings
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.util import find_spec
@@ -42,9 +44,12 @@ MODEL = "openai/gpt-4o"
 TURN = [{"role": "user", "content": "hello there"}]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    if MINE:  # clients that frameworks keep for ever are only let go, with complaints, when pytest ends
-        config.addinivalue_line("filterwarnings", "ignore::pytest.PytestUnraisableExceptionWarning")
+def pytest_sessionfinish() -> None:
+    """Let go of the clients that frameworks never close, before pytest would take their complaints for failures."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(5):
+            gc.collect()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
