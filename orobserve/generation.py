@@ -404,6 +404,7 @@ class Generation:
     citation_count: int | None = None
     image_count: int | None = None
     tool_call_count: int | None = None
+    resend_count: int | None = None  # how often the HTTP library sent it again, redirects included
     body_fault: str | None = None  # why the body could not be read: `malformed`, `oversized`, `empty`, `undecodable`
     content: Content | None = field(default=None, repr=False)  # may quote anything
     stats: Stats | None = None

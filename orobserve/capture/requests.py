@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from orobserve.capture._calls import begin, gate, host_of, settle
 from orobserve.capture._files import FileTap
 from orobserve.capture.observer import text_headers_of
-from orobserve.capture.urllib3 import ResponseTap
+from orobserve.capture.urllib3 import ResponseTap, resends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,6 +54,7 @@ def replace_send(original: Callable[..., Any], current: list[Observer]) -> Calla
 def observe_response(exchange: Exchange, response: Any, streamed: Any) -> None:  # noqa: ANN401
     """Tell the exchange of the response: at once if its body is read, through a tap if it is a stream."""
     raw = response.raw
+    exchange.resent = len(response.history) + resends(raw)
     # A hook of the caller's may have read it; an adapter may have none to read.
     is_read = not streamed or raw is None or response._content_consumed  # noqa: SLF001
     if not is_read and hasattr(raw, "stream"):

@@ -159,8 +159,14 @@ def _replace(original: Callable[..., Any], enter: Callable[[Call], Flight | None
     return urlopen
 
 
+def resends(response: Any) -> int:
+    """Return how often urllib3 has sent again what it now has an answer to."""
+    return len(getattr(getattr(response, "retries", None), "history", None) or ())
+
+
 def observe_response(exchange: Exchange, response: Any, preloaded: Any) -> ResponseTap | None:
     """Tell the exchange of the response; returns what is to be read in its place, unless it was read at once."""
+    exchange.resent = resends(response)
     if not preloaded and response.length_remaining != 0:
         return ResponseTap(response, exchange)
     headers = text_headers_of(response.headers.items())

@@ -95,6 +95,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "citation_count": "openrouter.response.citation_count",
         "image_count": "openrouter.response.image_count",
         "tool_call_count": "openrouter.response.tool_call_count",
+        "resend_count": "http.request.resend_count",
         "body_fault": "openrouter.response.body_fault",
     },
     "request": {

@@ -62,6 +62,7 @@ class Exchange:
         route: where the call goes.
         started_at: when it began, nanoseconds since the epoch.
         feed: takes the next bytes of the response.
+        resent: how often the HTTP library has sent the call again.
     """
 
     __slots__ = (
@@ -87,6 +88,7 @@ class Exchange:
         "ambient",
         "asked",
         "feed",
+        "resent",
         "route",
         "started_at",
     )
@@ -133,6 +135,7 @@ class Exchange:
         self._retry_after: float | None = None
         self._secrets = ("", b"")  # the API key and the URL's query, to keep both out of messages
         self._status: int | None = None
+        self.resent = 0
         self._stream: EventReader | None = None
         self.feed: Callable[[bytes], None] = self._body.feed
 
@@ -320,6 +323,7 @@ class Exchange:
             "citation_count": answer.citations or None,
             "image_count": answer.images or None,
             "tool_call_count": len(answer.tool_calls) or None,
+            "resend_count": self.resent or None,
         }
         if usage:
             fields["usage"] = read_usage(usage, cache_apart=self._dialect.cache_apart)

@@ -186,7 +186,8 @@ def test_retries_of_urllib3_are_one_record(
     (record,) = records()
     assert len(sim.inference_calls) == 3
     assert record.id == sim.inference_calls[-1].generation_id
-    assert record.status_code == 200
+    assert (record.status_code, record.resend_count) == (200, 2)
+    assert telemetry.span.attributes["http.request.resend_count"] == 2
 
 
 def test_what_is_open_does_not_hide_others(sim: Simulator, telemetry: Telemetry) -> None:
