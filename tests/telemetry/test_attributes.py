@@ -96,7 +96,7 @@ def test_every_row_of_an_attempt_is_reached_through_an_event(field: str, name: s
 def test_names_are_unique_and_in_a_known_namespace() -> None:
     found = [name for _, _, name in ROWS]
     assert len(found) == len(set(found))
-    allowed = ("gen_ai.", "openrouter.", "server.", "error.type")
+    allowed = ("gen_ai.", "openrouter.", "server.", "error.type", "http.request.")
     assert [name for name in found if not name.startswith(allowed)] == []
 
 
