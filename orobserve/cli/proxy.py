@@ -39,9 +39,7 @@ every setting can be given in the environment:
 def add(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type to itself
     """Add the command."""
     fields = proxy_settings.setting_fields()
-    variables = [
-        f"  {proxy_settings.PROXY_PREFIX + name.upper():<34}{fields[name].metadata['help']}" for name in fields
-    ]
+    variables = [f"  {proxy_settings.PREFIX + name.upper():<34}{fields[name].metadata['help']}" for name in fields]
     command = commands.add_parser(
         "proxy",
         help="a sidecar in front of OpenRouter, for clients in any language",

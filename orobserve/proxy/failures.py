@@ -1,4 +1,4 @@
-"""What can go wrong between a client, the proxy and the upstream, each with the status and the word clients are told."""
+"""What can go wrong between a client, the proxy and the upstream, with the status and the word clients are told."""
 
 from __future__ import annotations
 

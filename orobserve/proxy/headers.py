@@ -65,7 +65,7 @@ def for_client(headers: Headers, *, bodiless: bool) -> Headers:
 
 
 def said(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, Any]:
-    """Return what the caller says about a call, as `orobserve.context` takes it. Values may be percent-encoded UTF-8."""
+    """Return what the caller says about a call, as `orobserve.context` takes it. `%C3%A9` stands for é."""
     found: dict[str, Any] = {}
     for name, value in headers:
         lower = name.lower()

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
-from orobserve.proxy.failures import MalformedUpstreamError, UpstreamClosedError, UpstreamTimeoutError
+from orobserve.proxy.failures import MalformedUpstreamError, UpstreamClosedError
+from orobserve.proxy.incoming import Incoming
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orobserve.proxy.headers import Headers
     from orobserve.proxy.upstream import Call
 
 _HIGH_WATER = 256 * 1024  # bytes that may wait for a slow client before the upstream is paused
@@ -21,11 +21,11 @@ _FIRST_FINAL, _LAST = 200, 599
 _BODILESS = frozenset({204, 304})
 
 
-class Connection(asyncio.Protocol):
-    """A connection and the call on it.
+class Connection(Incoming, asyncio.Protocol):
+    """A connection and the call on it. It is kept for another one if everything was sent and read.
 
-    `open`, `send` and `finish` write the request; `head` and `read` return the response; `release` ends the call: the
-    connection goes back to where it is kept if everything was read, and is closed at once if not.
+    Attributes:
+        kept_at: since when it waits for a call.
     """
 
     def __init__(self, keep: Callable[[Connection], None], idle_timeout: float) -> None:
@@ -36,44 +36,32 @@ class Connection(asyncio.Protocol):
             idle_timeout: seconds that the upstream may be silent within a call.
         """
         self._keep = keep
-        self._idle_timeout = idle_timeout
-        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._writable: asyncio.Future[None] | None = None
         self._paused_writing = False
-        self._timer: asyncio.TimerHandle | None = None
-        self.kept_at = 0.0
         self._busy = False
-        self._begin()
+        self.kept_at = 0.0
+        super().__init__(idle_timeout)
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
+        super()._reset()
         self._parser = httptools.HttpResponseParser(self)
-        self._waiter: asyncio.Future[None] | None = None
-        self._error: Exception | None = None
-        self._headers: Headers = []
-        self._status = 0
         self._head_size = 0
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._held = b""  # of the head, until it goes out together with the first bytes of the body
         self._paused = False
-        self.complete = False
         self._until_close = False
         self._is_head = False
         self._chunked = False
         self._sent = False
-        self._held = b""
-        self._heard_at = self._loop.time()
 
     @property
     def usable(self) -> bool:
         """Whether it can serve a call."""
         return self._transport is not None and not self._transport.is_closing() and self._error is None
 
-    # The request.
-
-    def open(self, call: Call) -> None:
-        """Send a request's head."""
-        self._begin()
+    def open(self, call: Call) -> Connection:
+        """Begin a call."""
+        self._reset()
         self._busy = True
         self._is_head = call.method == b"HEAD"
         self._chunked = call.chunked
@@ -81,15 +69,14 @@ class Connection(asyncio.Protocol):
         lines += [b"%b: %b\r\n" % header for header in call.headers]
         if call.chunked:
             lines.append(b"Transfer-Encoding: chunked\r\n")
-        lines.append(b"\r\n")
-        self._held = b"".join(lines)  # until it goes out together with the first bytes of the body
+        self._held = b"".join([*lines, b"\r\n"])
         self._watch()
+        return self
 
     async def send(self, data: bytes) -> None:
         """Send a piece of the request's body."""
-        if data:
-            self._write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
-            self._heard_at = self._loop.time()
+        self._write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        self._heard_at = self._loop.time()
         if self._paused_writing and self._error is None:
             self._writable = self._loop.create_future()
             await self._writable
@@ -104,55 +91,12 @@ class Connection(asyncio.Protocol):
         if data and self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
-    # The response.
-
-    async def head(self) -> tuple[int, Headers]:
-        """Return the status and the headers."""
-        while not self._status:
-            await self._wait()
-        return self._status, self._headers
-
-    async def read(self) -> bytes:
-        """Return what has come of the body; empty at its end."""
-        while not self._parts and not self.complete:
-            await self._wait()
-        data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._parts.clear()
-        self._size = 0
-        if self._paused and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
-        return data
-
-    async def _wait(self) -> None:
-        if self._error is not None:
-            raise self._error
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def _fail(self, error: Exception) -> None:
-        if self._error is None and not self.complete:
-            self._error = error
-        self._wake()
-        self.resume_writing()
-        if self._transport is not None:
-            self._transport.abort()
-
     def release(self) -> None:
         """End the call: keep the connection, or close it because there is more to come that nobody wants."""
         if not self._busy:
             return
         self._busy = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop_watching()
         reusable = self.complete and self._sent and not self._until_close and not self._parts and self.usable
         if reusable and self._parser.should_keep_alive():
             self._keep(self)
@@ -164,14 +108,14 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    # Silence.
+    def _break(self) -> None:
+        self.resume_writing()
+        self.close()
 
-    def _watch(self) -> None:
-        left = self._heard_at + self._idle_timeout - self._loop.time()
-        if left <= 0:
-            self._fail(UpstreamTimeoutError(f"the upstream was silent for {self._idle_timeout:g} s"))
-        else:
-            self._timer = self._loop.call_later(left, self._watch)
+    def _make_room(self) -> None:
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
 
     # What the transport says.
 
@@ -190,10 +134,10 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._fail(MalformedUpstreamError("the upstream's answer is not HTTP"))
+            self.fail(MalformedUpstreamError("the upstream's answer is not HTTP"))
             return
         if not self._status and self._head_size > _HEAD_LIMIT:
-            self._fail(MalformedUpstreamError("the upstream's headers are too long"))
+            self.fail(MalformedUpstreamError("the upstream's headers are too long"))
             return
         self._wake()
         if self._size > _HIGH_WATER and not self._paused and self._transport is not None:
@@ -208,12 +152,11 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Fail the call that is not complete."""
-        if not self.complete:
-            what = "inside its answer" if self._status else "before it answered"
-            lost = UpstreamClosedError(f"the upstream closed the connection {what}")
-            lost.__cause__ = error
-            self._fail(lost)
         self._transport = None
+        what = "inside its answer" if self._status else "before it answered"
+        lost = UpstreamClosedError(f"the upstream closed the connection {what}")
+        lost.__cause__ = error
+        self.fail(lost)
 
     def pause_writing(self) -> None:
         """Have `send` wait."""
@@ -255,8 +198,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
-        self._parts.append(data)
-        self._size += len(data)
+        self._take(data)
 
     def on_message_complete(self) -> None:
         """End the body, unless it was an interim response."""

@@ -60,6 +60,14 @@ class Inbound(HttpToolsProtocol):
         except RefusedError as error:
             self._refuse(error)
 
+    @property
+    def _is_new(self) -> bool:
+        return self.__dict__.get("cycle") is None
+
+    @property
+    def _is_answered(self) -> bool:
+        return not self._is_new and self.cycle.response_complete
+
     def _count(self, data: bytes) -> None:
         if self._in_head:
             self._head_size += len(data)
@@ -67,7 +75,7 @@ class Inbound(HttpToolsProtocol):
                 raise _too_many_headers()
             if self._head_timer is None:
                 self._head_timer = self.loop.call_later(self.settings.header_timeout, self._on_slow_head)
-        elif self.cycle is not None and self.cycle.response_complete and self.cycle.more_body:
+        elif self._is_answered and self.cycle.more_body:
             self._left_over += len(data)  # of a body that was refused
             if self._left_over > self.settings.max_body:
                 self.transport.close()
@@ -81,7 +89,7 @@ class Inbound(HttpToolsProtocol):
         self._stop_head_timer()
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
+        if self._is_answered or self._is_new:
             body = body_of(error)
             lines = [b"HTTP/1.1 %d %b" % (error.status, _PHRASES[error.status].encode())]
             lines += [name + b": " + value for name, value in headers_of(error, len(body))]

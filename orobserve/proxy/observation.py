@@ -12,11 +12,11 @@ from opentelemetry.context import Context
 from orobserve import ambient
 from orobserve._guard import guard
 from orobserve.capture.observer import headers_of
-from orobserve.generation import Outcome
 from orobserve.proxy.headers import said
 
 if TYPE_CHECKING:
     from orobserve.capture.observer import Observer
+    from orobserve.generation import Outcome
     from orobserve.proxy.headers import Headers
     from orobserve.wire.exchange import Exchange
     from orobserve.wire.route import Route

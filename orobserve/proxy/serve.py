@@ -14,7 +14,6 @@ import uvicorn
 
 from orobserve import _runtime, config
 from orobserve.errors import ConfigurationError
-from orobserve.proxy.access_log import AccessLog
 from orobserve.proxy.app import App
 from orobserve.proxy.forward import Forwarder
 from orobserve.proxy.gate import Gate
@@ -25,6 +24,7 @@ from orobserve.wire.route import DOMAIN
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from orobserve.proxy.access_log import AccessLog
     from orobserve.proxy.settings import ProxySettings
 
 _BACKLOG = 2048

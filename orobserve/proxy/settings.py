@@ -19,6 +19,7 @@ from orobserve.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+PREFIX = PROXY_PREFIX
 _PORTS = {"https": 443, "http": 80}
 _LAST_PORT = 65535
 _MIN_TOKEN = 16
@@ -162,10 +163,10 @@ def load(given: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> P
         ConfigurationError: an unknown name, a value that cannot be used, or a set of them that is not safe.
     """
     known = setting_fields()
-    variables = {PROXY_PREFIX + name.upper(): name for name in known}
+    variables = {PREFIX + name.upper(): name for name in known}
     values: dict[str, Any] = {}
     for variable, value in environ.items():
-        if not variable.startswith(PROXY_PREFIX):
+        if not variable.startswith(PREFIX):
             continue
         if variable not in variables:
             fix = nearest(variable, variables)
@@ -186,14 +187,14 @@ def _check(settings: ProxySettings) -> None:
             "tokens",
             _HIDDEN,
             allowed="tokens together with an own key: a client's token is no key that OpenRouter knows",
-            fix=f"set {PROXY_PREFIX}KEY to the API key that calls are to be made with",
+            fix=f"set {PREFIX}KEY to the API key that calls are to be made with",
         )
     if not settings.listen.is_loopback and not settings.allowed:
         raise ConfigurationError(
             "listen",
             str(settings.listen),
             allowed="a loopback address; beyond loopback only with an own key and an allow-list of client tokens",
-            fix=f"listen on 127.0.0.1, or set {PROXY_PREFIX}KEY and either {PROXY_PREFIX}TOKENS or --allow-token-file",
+            fix=f"listen on 127.0.0.1, or set {PREFIX}KEY and either {PREFIX}TOKENS or --allow-token-file",
         )
     if (settings.tls_cert is None) != (settings.tls_key is None):
         raise ConfigurationError(
