@@ -50,6 +50,7 @@ class Connection(Incoming, asyncio.Protocol):
         self._held = b""  # of the head, until it goes out together with the first bytes of the body
         self._paused = False
         self._until_close = False
+        self._stays_open = False
         self._is_head = False
         self._chunked = False
         self._sent = False
@@ -97,8 +98,7 @@ class Connection(Incoming, asyncio.Protocol):
             return
         self._busy = False
         self._stop_watching()
-        reusable = self.complete and self._sent and not self._until_close and not self._parts and self.usable
-        if reusable and self._parser.should_keep_alive():
+        if self.complete and self._sent and self._stays_open and not self._parts and self.usable:
             self._keep(self)
         else:
             self.close()
@@ -191,10 +191,10 @@ class Connection(Incoming, asyncio.Protocol):
         self._status = status
         names = {name.lower() for name, _ in self._headers}
         if self._is_head or status in _BODILESS:
-            self.complete = True
-            self._until_close = self._is_head  # the parser waits for a body, so the connection serves no other call
+            self.complete = True  # after a HEAD, the parser waits for a body: that connection serves no other call
         elif not names & {b"content-length", b"transfer-encoding"}:
             self._until_close = True
+        self._stays_open = self._parser.should_keep_alive() and not self._is_head
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""

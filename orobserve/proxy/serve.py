@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import signal
@@ -36,9 +37,10 @@ _FLUSH = 5.0
 class _Server(uvicorn.Server):
     """uvicorn's, ended by signals as a service is: the first one drains, the second one ends at once, status 0."""
 
-    def __init__(self, settings: uvicorn.Config, app: App) -> None:
+    def __init__(self, settings: uvicorn.Config, app: App, upstream: Upstream) -> None:
         super().__init__(settings)
         self._app = app
+        self._upstream = upstream
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -51,6 +53,12 @@ class _Server(uvicorn.Server):
         finally:
             for number, action in before.items():
                 signal.signal(number, action)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        await asyncio.gather(*self.server_state.tasks, return_exceptions=True)  # those that were out of time
+        self._upstream.close()
+        await asyncio.sleep(0)  # in which what was closed is lost
 
     def handle_exit(self, sig: int, frame: Any) -> None:  # noqa: ANN401, ARG002 - as uvicorn has it
         self.stop()
@@ -83,12 +91,12 @@ class Proxy:
         """
         observer = _runtime.observe(_with_upstream(settings, observing))
         self._settings = settings
-        self._upstream = Upstream(settings)
-        self.app = App(Forwarder(settings, self._upstream, observer, Gate(settings), log))
+        upstream = Upstream(settings)
+        self.app = App(Forwarder(settings, upstream, observer, Gate(settings), log))
         self._socket = _listen(settings)
         self.address = self._socket.getsockname()[:2]
         inbound = type("Inbound", (Inbound,), {"settings": settings})
-        self.server = _Server(self._config(inbound), self.app)
+        self.server = _Server(self._config(inbound), self.app, upstream)
 
     def _config(self, inbound: type[Inbound]) -> uvicorn.Config:
         settings = self._settings
@@ -120,7 +128,6 @@ class Proxy:
         try:
             self.server.run(sockets=[self._socket])
         finally:
-            self._upstream.close()
             self._socket.close()
             _runtime.flush(_RECORDS, records=True)
             _runtime.flush(_FLUSH)
