@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from orobserve.proxy.settings import ProxySettings
 
 TARGET, HEADERS, TEAR = "orobserve.target", "orobserve.headers", "orobserve.tear"  # in an ASGI scope's extensions
+_OFFER = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
 _ORIGIN_FORM = re.compile(rb"/[!-\"$-~]*")  # visible ASCII without `#`
 _PHRASES = {400: "Bad Request", 405: "Method Not Allowed", 408: "Request Timeout", 413: "Content Too Large"}
@@ -37,6 +38,7 @@ class Inbound(HttpToolsProtocol):
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - as uvicorn makes it
         super().__init__(*given, **named)
         self._in_head = False
+        self._in_body = False
         self._head_size = 0
         self._refused = False
         self._raw: Headers = []
@@ -49,10 +51,11 @@ class Inbound(HttpToolsProtocol):
             return
         self._unset_keepalive_if_required()
         try:
-            self.parser.feed_data(data)
+            self.parser.feed_data(data if self._in_body else _hide_offer(data))
             self._count(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(RefusedError(400, "no_upgrade", "no other protocol is spoken here"))
+        except httptools.HttpParserUpgrade:  # an offer that was not seen in time: what follows cannot be read
+            self.cycle.keep_alive = False
+            self._refused = True
         except httptools.HttpParserError as error:
             inner = error.__context__
             told = RefusedError(400, "bad_request", "this is not a well-formed HTTP/1.1 request")
@@ -138,12 +141,18 @@ class Inbound(HttpToolsProtocol):
         """Check the head, and begin the call."""
         self._stop_head_timer()
         self._in_head = False
+        self._in_body = True
         self._head_size = 0
         self._check_line()
         self._check_headers()
         extensions: dict[str, Any] = {TARGET: self.url, HEADERS: self._raw, TEAR: self._tear}
         self.scope["extensions"] = extensions
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._in_body = False
+        super().on_message_complete()
 
     def _check_line(self) -> None:
         if self.parser.get_method() not in _METHODS:
@@ -175,6 +184,15 @@ class Inbound(HttpToolsProtocol):
             self.transport.abort()
         else:
             self.transport.close()
+
+
+def _hide_offer(data: bytes) -> bytes:
+    """Hide a client's offer to speak another protocol, which Java's makes with its first request, body and all.
+
+    The parser would take it for granted and leave the body to that protocol. The name is one that is not forwarded.
+    """
+    head, separator, rest = data.partition(b"\r\n\r\n")
+    return _OFFER.sub(b"\r\nX-Orobserve-Offer:", head) + separator + rest if _OFFER.search(head) else data
 
 
 def _too_many_headers() -> RefusedError:

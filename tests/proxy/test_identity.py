@@ -46,7 +46,9 @@ def cut_framing(transcript: Transcript) -> list[bytes]:
 def _head(transcript: Transcript, framing: str) -> bytes:
     response = transcript.response
     extra = ["Date: Sat, 22 Aug 2026 12:00:00 GMT", "Set-Cookie: a=1", "set-cookie: b=2", "X-Odd:  \xe9 "]
-    return head(response["status"], *(f"{name}: {value}" for name, value in response["headers"].items()), *extra, framing)
+    return head(
+        response["status"], *(f"{name}: {value}" for name, value in response["headers"].items()), *extra, framing
+    )
 
 
 def sent(transcript: Transcript) -> bytes:
