@@ -11,7 +11,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError as H2Error
-from h2.settings import SettingCodes
+from h2.settings import SettingCodes, Settings
 
 from orobserve.proxy.failures import MalformedUpstreamError, UnreachableError, UpstreamClosedError
 from orobserve.proxy.incoming import Incoming
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _WINDOW = 1024 * 1024  # bytes of one call that may wait for a slow client
 _SHARED_WINDOW = 2**30  # of all calls together: a slow one must not hold up the others
 _STEP = 64 * 1024  # bytes after which the upstream is told that there is room again
+_SETTINGS = {SettingCodes.ENABLE_PUSH: 0, SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW}
+_SETTINGS |= {SettingCodes.MAX_HEADER_LIST_SIZE: 256 * 1024}
 _CONFIGURATION = H2Configuration(client_side=True, header_encoding=None)
 
 
@@ -101,6 +103,7 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         kept_at: since when it has no calls.
+        ready: done when the upstream has said how many calls it takes at a time.
     """
 
     def __init__(self, idle_timeout: float) -> None:
@@ -108,11 +111,13 @@ class Connection(asyncio.Protocol):
         self._idle_timeout = idle_timeout
         self._loop = asyncio.get_running_loop()
         self._protocol = H2Connection(_CONFIGURATION)
+        self._protocol.local_settings = Settings(client=True, initial_values=_SETTINGS)
         self._transport: asyncio.Transport | None = None
         self._streams: dict[int, Stream] = {}
         self._received = 0
         self._is_leaving = False
         self._is_paused = False
+        self.ready: asyncio.Future[None] = self._loop.create_future()
         self.kept_at = self._loop.time()
 
     @property
@@ -201,7 +206,6 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say hello."""
         self._transport = cast("asyncio.Transport", transport)
-        self._protocol.update_settings({SettingCodes.ENABLE_PUSH: 0, SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW})
         self._protocol.initiate_connection()
         self._protocol.increment_flow_control_window(_SHARED_WINDOW)
         self._flush()
@@ -224,6 +228,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Fail the calls that are not complete."""
         self._transport = None
+        self._get_ready()
         self._fail_all(UpstreamClosedError("the upstream closed the connection"), error)
 
     def pause_writing(self) -> None:
@@ -234,6 +239,10 @@ class Connection(asyncio.Protocol):
         """Let bodies go on."""
         self._is_paused = False
         self._go_on()
+
+    def _get_ready(self) -> None:
+        if not self.ready.done():
+            self.ready.set_result(None)
 
     def _go_on(self) -> None:
         for stream in self._streams.values():
@@ -246,6 +255,7 @@ class Connection(asyncio.Protocol):
 
     def _tell(self, event: events.Event) -> None:
         if isinstance(event, (events.WindowUpdated, events.RemoteSettingsChanged)):
+            self._get_ready()
             self._go_on()
         elif isinstance(event, events.ConnectionTerminated):
             self._leave(event.last_stream_id or 0)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orobserve.wire.exchange import Exchange
     from orobserve.wire.route import Route
 
-TEE_LIMIT = 32 * 1024 * 1024  # bytes of a request's body that are read; a longer one is observed without its detail
+TEE_LIMIT = 16 * 1024 * 1024  # bytes of a request's body that are read; a longer one is observed without its detail
 
 
 class Observation:

@@ -131,6 +131,7 @@ class Upstream:
     async def _open_shared(self) -> None:
         made = await self._connect()
         if isinstance(made, http2.Connection):
+            await asyncio.wait([made.ready], timeout=self._settings.connect_timeout)
             self._shared.append(made)
         else:
             self._speaks_http2 = False

@@ -58,7 +58,9 @@ def test_metrics_for_prometheus(sim: Simulator, start: Callable[..., Running]) -
         provider.shutdown()
         for collector in set(REGISTRY._collector_to_names) - before:
             REGISTRY.unregister(collector)
-    assert re.search(r'^openrouter_client_cost\S*\{.*gen_ai_request_model="openai/gpt-4o".*\} 0\.000\d+$', found, re.M)
+    assert re.search(
+        r'^openrouter_client_cost\S*\{.*gen_ai_request_model="openai/gpt-4o".*\} 0\.000\d+$', found, re.MULTILINE
+    )
     assert "gen_ai_client_token_usage" in found
     assert "canary" not in found
 
