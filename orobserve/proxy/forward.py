@@ -11,7 +11,7 @@ from orobserve.proxy import failures
 from orobserve.proxy.access_log import Entry
 from orobserve.proxy.failures import ProxyError, RefusedError
 from orobserve.proxy.headers import for_client, for_upstream
-from orobserve.proxy.inbound import HEADERS, TARGET, TEAR
+from orobserve.proxy.inbound import CLOSE, HEADERS, LAST_UNTIL_CLOSE, TARGET, TEAR
 from orobserve.proxy.observation import Observation, Unobserved
 from orobserve.proxy.upstream import Call
 
@@ -76,6 +76,7 @@ class Forwarding:
         self._task: asyncio.Task[Any] | None = None
         self._failure: ProxyError | None = None  # what the pump has run into
         self._status: int | None = None
+        self._close: Callable[[], None] | None = None  # ends an answer that lasts until the connection is closed
         self._sent = 0
         self._generation_id: str | None = None
         self._started_at = time.monotonic()
@@ -105,16 +106,22 @@ class Forwarding:
         status, answered = await stream.head()
         observation.response(status, answered)
         await self._start(status, answered)
-        more = True
+        await self._relay(stream)
+        self._release(None)
+
+    async def _relay(self, stream: Stream) -> None:
+        """Send the body of the answer as it comes."""
+        close, more = self._close, True
         while more:
             data = await stream.read()
             more = not stream.complete
             try:
-                await self._send({"type": "http.response.body", "body": data, "more_body": more})
+                await self._send({"type": "http.response.body", "body": data, "more_body": more or close is not None})
                 self._sent += len(data)
             finally:
-                observation.feed(data)
-        self._release(None)
+                self._observation.feed(data)
+        if close is not None:
+            close()
 
     def _check_length(self, headers: Headers) -> None:
         limit = self._shared.settings.max_body
@@ -139,6 +146,10 @@ class Forwarding:
             if name == b"x-generation-id":
                 self._generation_id = value.decode("latin-1")
         self._status = status
+        extensions = self._scope["extensions"]
+        if CLOSE in extensions and not any(name == b"content-length" for name, _ in headers):
+            extensions[LAST_UNTIL_CLOSE]()
+            self._close = extensions[CLOSE]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def _hand_on(self, stream: Stream) -> None:

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from orobserve.proxy.headers import Headers
     from orobserve.proxy.settings import ProxySettings
 
-TARGET, HEADERS, TEAR = "orobserve.target", "orobserve.headers", "orobserve.tear"  # in an ASGI scope's extensions
+# In an ASGI scope's extensions: the request as it came, and what to do with the connection.
+TARGET, HEADERS, TEAR = "orobserve.target", "orobserve.headers", "orobserve.tear"
+LAST_UNTIL_CLOSE, CLOSE = "orobserve.last_until_close", "orobserve.close"
+_ENDLESS = 1 << 62
 _OFFER = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
 _ORIGIN_FORM = re.compile(rb"/[!-\"$-~]*")  # visible ASCII without `#`
@@ -146,6 +149,8 @@ class Inbound(HttpToolsProtocol):
         self._check_line()
         self._check_headers()
         extensions: dict[str, Any] = {TARGET: self.url, HEADERS: self._raw, TEAR: self._tear}
+        if self.parser.get_http_version() == "1.0":
+            extensions |= {LAST_UNTIL_CLOSE: self._last_until_close, CLOSE: self._close}
         self.scope["extensions"] = extensions
         super().on_headers_complete()
 
@@ -173,6 +178,17 @@ class Inbound(HttpToolsProtocol):
             raise RefusedError(400, "bad_transfer_encoding", "the only transfer coding is chunked, of HTTP/1.1")
         if lengths and int(lengths[0]) > self.settings.max_body and self.expect_100_continue:
             raise RefusedError(413, "body_too_large", f"the body is longer than {self.settings.max_body} bytes")
+
+    def _last_until_close(self) -> None:
+        """Have the answer end with its connection: a client of HTTP/1.0 knows no chunks, which uvicorn would send."""
+        self.cycle.chunked_encoding = False
+        self.cycle.expected_content_length = _ENDLESS
+
+    def _close(self) -> None:
+        """End such an answer."""
+        self.cycle.response_complete = True
+        self.cycle.message_event.set()
+        self.transport.close()
 
     def _tear(self) -> None:
         """Break the connection off, so that the client does not take what it has for the whole answer."""
