@@ -32,6 +32,7 @@ _BACKLOG = 2048
 _KEEP_ALIVE = 75  # seconds that an idle client connection is kept
 _RECORDS = 3.0  # seconds that the end waits for OpenRouter's records of the last calls
 _FLUSH = 5.0
+_LAST_WORDS = 1.0  # seconds for calls that were cut off to say so
 
 
 class _Server(uvicorn.Server):
@@ -56,7 +57,13 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
-        await asyncio.gather(*self.server_state.tasks, return_exceptions=True)  # those that were out of time
+        tasks = list(self.server_state.tasks)  # those that were out of time
+        for task in tasks if self.force_exit else ():
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_LAST_WORDS)
+        for connection in list(self.server_state.connections):  # of clients that do not read what they were sent
+            connection.transport.abort()
         self._upstream.close()
         await asyncio.sleep(0)  # in which what was closed is lost
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -249,3 +250,34 @@ def test_what_does_not_end_in_time_is_ended(command: Callable[..., Command]) -> 
     assert [json.loads(line)["status"] for line in out.splitlines()] == [200] * 10
     assert "Traceback" not in err
     assert "canary" not in out + err
+
+
+def test_a_second_signal_ends_it_at_once(command: Callable[..., Command]) -> None:
+    with Simulator() as sim:
+        sim.default = Scenario(hold_after=2)
+        running = command(sim.root, "--drain", "60")
+        opened = streams(running.port, 3)
+        running.process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(ConnectionRefusedError):  # as it is once it has heard the first
+            while True:
+                connect(running.port).close()
+        running.end()
+        for sock in opened:
+            sock.close()
+    assert running.process.returncode == 0
+    assert running.outcomes() == ["cancelled"] * 3
+
+
+def test_a_client_that_does_not_read_does_not_hold_up_the_end(command: Callable[..., Command], origin: Origin) -> None:
+    def play(sock: socket.socket) -> None:
+        sock.sendall(head(200, "Content-Type: text/event-stream"))
+        while True:
+            sock.sendall(b": comment\n\n" * 10_000)
+
+    origin.play(play)
+    running = command(origin.url, "--drain", "0.3")
+    opened = streams(running.port, 1)
+    running.end()
+    opened[0].close()
+    assert running.process.returncode == 0
+    assert running.outcomes() == ["cancelled"]
