@@ -168,7 +168,7 @@ async def first_byte(direct: int, proxy: int, calls: int) -> None:
                     found[port].append(seen.first)
     for share in (0.5, 0.99):
         a, b = quantile(found[direct], share), quantile(found[proxy], share)
-        row(f"first byte, p{share * 100:g} (ms)", f"{a:.2f}", f"{b:.2f}", f"+{b - a:.2f} ms")
+        row(f"first byte, p{share * 100:g} (ms)", f"{a:.2f}", f"{b:.2f}", f"{b - a:+.2f} ms")
 
 
 async def gaps(direct: int, proxy: int, seconds: float, process: int) -> None:
@@ -181,11 +181,11 @@ async def gaps(direct: int, proxy: int, seconds: float, process: int) -> None:
     for share in (0.5, 0.99, 0.999):
         a = quantile([gap for seen in twin for gap in seen.gaps], share)
         b = quantile([gap for seen in ours for gap in seen.gaps], share)
-        row(f"64 x 50 chunks/s: gap between chunks, p{share * 100:g} (ms)", f"{a:.2f}", f"{b:.2f}", f"+{b - a:.2f} ms")
+        row(f"64 x 50 chunks/s: gap between chunks, p{share * 100:g} (ms)", f"{a:.2f}", f"{b:.2f}", f"{b - a:+.2f} ms")
     for share in (0.5, 0.99):
         a = quantile([delay for seen in twin for delay in seen.delays], share)
         b = quantile([delay for seen in ours for delay in seen.delays], share)
-        row(f"64 x 50 chunks/s: upstream to client, p{share * 100:g} (ms)", f"{a:.2f}", f"{b:.2f}", f"+{b - a:.2f} ms")
+        row(f"64 x 50 chunks/s: upstream to client, p{share * 100:g} (ms)", f"{a:.2f}", f"{b:.2f}", f"{b - a:+.2f} ms")
     complete = sum(seen.complete and seen.chunks == chunks + 2 for seen in ours)
     row("64 x 50 chunks/s: streams whole", "64", str(complete), f"{used / seconds:.0%} of a core")
 
