@@ -53,6 +53,13 @@ def instrument(given: Mapping[str, Any]) -> None:
         _patches.install(observer)
 
 
+def observe(given: Mapping[str, Any]) -> Observer:
+    """Return who observes calls, for an edge that is no client: nothing is patched."""
+    settings = config.load(given)
+    with _lock:
+        return _observer(settings)
+
+
 def instrument_client(target: Any, given: Mapping[str, Any]) -> None:  # noqa: ANN401 - httpx or httpx2 client
     """Observe one client; where nothing is given, by the settings that were last set up, if any were."""
     settings = config.load(given)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Destination = str | Exporter | dict[str, Any]
 
 PREFIX = "OROBSERVE_"
+PROXY_PREFIX = "OROBSERVE_PROXY_"  # the sidecar's own settings, which it reads and checks itself
 CONTENT_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _EVENT_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT"
 CONTENT_MODES = ("no_content", "span_only", "event_only", "span_and_event")
@@ -257,6 +258,6 @@ def _reject_unknown(given: Mapping[str, Any], known: Mapping[str, Field[Any]], e
     variables = [PREFIX + name.upper() for name, setting in known.items() if setting.metadata["env"]]
     variables = sorted([*variables, config_file.VARIABLE])
     for name in environ:
-        if name.startswith(PREFIX) and name not in variables:
+        if name.startswith(PREFIX) and not name.startswith(PROXY_PREFIX) and name not in variables:
             fix = nearest(name, variables)
             raise ConfigurationError(name, environ[name], allowed=", ".join(variables), fix=fix)

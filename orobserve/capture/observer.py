@@ -100,9 +100,17 @@ class Observer:
         return self._hosts.route(method, host, port, path, tls=tls)
 
     def begin(
-        self, route: Route, headers: Mapping[str, str], body: bytes | Mapping[str, Any], query: bytes
+        self,
+        route: Route,
+        headers: Mapping[str, str],
+        body: bytes | Mapping[str, Any],
+        query: bytes,
+        started_at: int | None = None,
     ) -> tuple[Exchange, Context]:
-        """Begin a call; returns what the edge tells, and the context in which the call is to run."""
+        """Begin a call; returns what the edge tells, and the context in which the call is to run.
+
+        `started_at` is for an edge that knows the whole request only after it has begun to send it.
+        """
         exchange = Exchange(
             route,
             clock=self._clock,
@@ -111,6 +119,8 @@ class Observer:
             keeps_chunk_times=self._config.chunk_metric,
             ambient=ambient.current(),
         )
+        if started_at is not None:
+            exchange.started_at = started_at
         exchange.request(headers, body, query)
         return exchange, self._recorder.begin(exchange)
 

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from orobserve._version import __version__
-from orobserve.cli import demo, destinations, doctor, probe, run
+from orobserve.cli import demo, destinations, doctor, probe, proxy, run
 from orobserve.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     destinations.add(commands)
     doctor.add(commands)
     probe.add(commands)
+    proxy.add(commands)
     run.add(commands)
     return top
 

@@ -6,13 +6,14 @@ import json
 import os
 import sys
 import tempfile
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orobserve
 from orobserve import config, spend
-from orobserve._autoload import FOLDER, RECORDS, WAIT
+from orobserve._autoload import FOLDER, RECORDS
 from orobserve.cli import child, table
 from orobserve.cli.client_variables import led, upstream_of
 from orobserve.errors import ConfigurationError
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NO_CLIENT = (
-    "orobserve: no key of OpenRouter's in the environment, so the command is not led to the sidecar; "
-    "export OPENROUTER_API_KEY=...\n"
+    "orobserve: no key of OpenRouter's is in the environment, so only clients that read OPENROUTER_BASE_URL are led to "
+    "the sidecar; export OPENROUTER_API_KEY=...\n"
 )
 _NOT_FOUND, _NOT_STARTED = 127, 126  # as a shell has it
 _HEAD = ("model", "calls", "errors", "tokens in", "cached", "out", "cost")
@@ -103,18 +104,21 @@ def _inside(calls: list[spend.Facts]) -> Iterator[dict[str, str]]:
 @contextmanager
 def _beside(calls: list[spend.Facts]) -> Iterator[dict[str, str]]:
     """Yield the environment of a command that is led to a sidecar in this process, and collect what that has seen."""
-    from orobserve.proxy.serve import in_background  # noqa: PLC0415 - brings a server
+    from orobserve.proxy import serve, settings  # noqa: PLC0415 - brings a server
 
     upstream = upstream_of(os.environ)
+    proxy = serve.Proxy(settings.load({"listen": "127.0.0.1:0", "upstream": upstream}), console=False)
+    serving = threading.Thread(target=proxy.run, name="orobserve-proxy")
     remove = orobserve.on_generation(lambda generation: calls.append(spend.facts(generation)), updates=True)
+    serving.start()
     try:
-        with in_background(upstream) as address:
-            variables = led(os.environ, address, upstream)
-            if not variables:
-                sys.stderr.write(_NO_CLIENT)
-            yield {**os.environ, **variables}
-            orobserve.flush(WAIT, records=True)
+        variables = led(os.environ, proxy.url, upstream)
+        if "OPENAI_BASE_URL" not in variables and "ANTHROPIC_BASE_URL" not in variables:
+            sys.stderr.write(_NO_CLIENT)
+        yield {**os.environ, **variables}
     finally:
+        proxy.server.stop()  # it waits for the records of the last calls
+        serving.join()
         remove()
 
 

@@ -36,8 +36,8 @@ def call(client: str, mode: str, url: str) -> str:
 
 
 def essence(request: Received) -> tuple[Any, ...]:
-    """Return a request without what must differ: the address of the server."""
-    headers = {name: value for name, value in request.headers.items() if name != "host"}
+    """Return a request without what is of one hop only, and the address of the server."""
+    headers = {name: value for name, value in request.headers.items() if name not in {"host", "connection"}}
     return request.method, request.path, headers, request.raw
 
 
@@ -67,7 +67,7 @@ def _without_times(printed: str) -> str:
 
 
 _USAGE = b'"usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"cost":0.00075,"is_byok":false}'
-_HEAD = b'"id":"gen-node","created":1795653276,"model":"openai/gpt-4o","provider":"OpenAI","system_fingerprint":null'
+_HEAD = b'"id":"gen-node","created":1795653276,"model":"openai/gpt-4o","provider":"OpenAI","system_fingerprint":"fp_1"'
 PLAIN = (
     b"{" + _HEAD + b',"object":"chat.completion","choices":[{"index":0,"logprobs":null,"finish_reason":"stop",'
     b'"native_finish_reason":"stop","message":{"role":"assistant","content":"Hello \xe2\x9c\x93","refusal":null,'
