@@ -215,11 +215,17 @@ def _is_left_to_us(settings: Config) -> bool:
 
 def _at_exit() -> None:
     end_open_streams()
+    _enricher.wait(_state.get("patience", 0.0))
     until = time.monotonic() + EXIT_BUDGET
     _enricher.release(EXIT_BUDGET)
     _worker.flush(_left(until))
     if (hub := _state.get("hub")) is not None:
         hub.close(_left(until))
+
+
+def wait_at_exit(seconds: float) -> None:
+    """Let the end of the process wait so long for OpenRouter's records of its last calls."""
+    _state["patience"] = seconds
 
 
 def _flush_at_end() -> None:
