@@ -19,7 +19,7 @@ def _next() -> None:
     rest = [place for place in sys.path if place != folder]
     ours, sys.path[:] = sys.modules.pop(__name__, None), rest
     try:
-        import sitecustomize  # noqa: F401, PLC0415 - for what it does
+        import sitecustomize  # type: ignore[import-not-found]  # noqa: F401, PLC0415 - for what it does
     except ImportError:
         if ours is not None:
             sys.modules[__name__] = ours

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from orobserve import Generation
+    from orobserve.testing import Simulator
     from tests.delivery.servers import Received
 
 FOLDER = Path(__file__).parent / "node"
@@ -64,6 +68,29 @@ def test_a_client_of_node(
 
 def _without_times(printed: str) -> str:
     return re.sub(r'"(?:timestamp|id)":"[^"]*"', "", printed)
+
+
+def test_claude_code_as_openrouters_page_describes(sim: Simulator, tmp_path: Path) -> None:
+    """`orobserve run -- claude`, with nothing set up but OpenRouter's key."""
+    program = next((FOLDER / "node_modules" / "@anthropic-ai").glob("claude-code-*/claude"))
+    environ = {"HOME": str(tmp_path), "OPENROUTER_BASE_URL": sim.url, "OPENROUTER_API_KEY": KEY}
+    quiet = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1", "IS_SANDBOX": "1"}
+    command = [str(program), "-p", "Say hello.", "--model", "anthropic/claude-sonnet-4"]
+    done = subprocess.run(
+        [sys.executable, "-m", "orobserve", "run", "--json", "--", *command],
+        env={"PATH": os.environ["PATH"], **environ, **quiet},
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("You said: ")
+    total = json.loads(done.stderr.splitlines()[-1])["total"]
+    assert (total["calls"], total["unpriced"]) == (len(sim.inference_calls), 0)
+    assert total["cost"] == float(sim.bill) > 0
 
 
 _USAGE = b'"usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"cost":0.00075,"is_byok":false}'
