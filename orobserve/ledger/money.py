@@ -14,7 +14,7 @@ from decimal import Context, Decimal
 from typing import NamedTuple
 
 _EXACT = Context(prec=60)
-_NANO, _REST, _HALF = Decimal("1e-9"), Decimal("1e-27"), 10**9
+_REST, HALF = Decimal("1e-27"), 10**9
 _MOST = 1_000_000  # dollars that one call may be said to cost: beyond it, it is no cost
 
 
@@ -37,11 +37,11 @@ def split(dollars: object) -> Amount | None:
 
 def total(nano: int, upper: int, lower: int) -> Decimal:
     """Return the dollars of three sums: of nano-dollars, and of the upper and lower halves of the rests."""
-    units = (nano * _HALF + upper) * _HALF + lower
+    units = (nano * HALF + upper) * HALF + lower
     found = _EXACT.multiply(Decimal(units), _REST).normalize(_EXACT)
     return found if found else Decimal(0)
 
 
 def halves(column: str) -> tuple[str, str]:
     """Return the SQL of the upper and the lower half of a column of rests."""
-    return f"{column} / {_HALF}", f"{column} % {_HALF}"
+    return f"{column} / {HALF}", f"{column} % {HALF}"
