@@ -1,7 +1,7 @@
-"""A record as JSON text, and back: every field of every record, found by its type, so that a new one needs no line here.
+"""A record as JSON text, and back: each field of every record by its type, so that a new one needs no line here.
 
-What has its default is left out. Text that is no Unicode (half a surrogate pair) is kept too, as bytes instead of text.
-A field that this version does not know, written by a later one, is ignored.
+What has its default is left out. Text that is no Unicode (half a surrogate pair) is kept too, as bytes instead of
+text. A field that this version does not know, written by a later one, is ignored.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def _simple(value: object) -> object:
 
 def _plain(record: Any) -> dict[str, Any]:  # noqa: ANN401 - any record
     found = {}
-    for name, default in _defaults(type(record)):
+    kind: Any = type(record)
+    for name, default in _defaults(kind):
         value = getattr(record, name)
         if value is default or value is None or (type(value) is type(default) and value == default):
             if value is not None or default is None:
@@ -79,7 +80,7 @@ def _marked(record: Any) -> dict[str, Any]:  # noqa: ANN401 - any record
 
 
 @cache
-def _defaults(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
+def _defaults(kind: Any) -> tuple[tuple[str, Any], ...]:  # noqa: ANN401 - a record's class
     return tuple((item.name, _NEVER if item.default is MISSING else item.default) for item in fields(kind))
 
 
@@ -88,7 +89,7 @@ def _decoder_of(hint: Any) -> Decoder:  # noqa: ANN401 - a type
     """Return what makes a value of that type out of JSON."""
     origin, members = get_origin(hint), [member for member in get_args(hint) if member is not type(None)]
     if origin in {Union, UnionType}:
-        kinds = {member.__name__: _decoder_of(member) for member in members if is_dataclass(member)}
+        kinds = {member.__name__: _decoder_of(member) for member in members if _is_record(member)}
         if len(kinds) > 1:
             return lambda value: kinds[value[_KIND_KEY]](value)
         return _unless_none(_decoder_of(members[0])) if len(members) == 1 else _as_is
@@ -97,7 +98,11 @@ def _decoder_of(hint: Any) -> Decoder:  # noqa: ANN401 - a type
         return lambda value: tuple(map(each, value))
     if isinstance(hint, type) and issubclass(hint, Enum):
         return hint
-    return _record_decoder(hint) if isinstance(hint, type) and is_dataclass(hint) else _as_is
+    return _record_decoder(hint) if _is_record(hint) else _as_is
+
+
+def _is_record(hint: Any) -> bool:  # noqa: ANN401 - a type
+    return isinstance(hint, type) and is_dataclass(hint)
 
 
 def _unless_none(inner: Decoder) -> Decoder:

@@ -67,7 +67,7 @@ def columns(generation: Generation) -> dict[str, Any]:
 
 
 def _key(generation: Generation, *, is_placed: bool) -> str:
-    """Return what the call is known by. Attempts inside a span of somebody else's share its ids, but not their start."""
+    """Return what the call is known by. Attempts inside a span of somebody else's share its ids, not their start."""
     found = key_of(generation)
     if found == generation.id:
         return found
@@ -99,5 +99,4 @@ def _text(value: object) -> str | None:
 
 
 def _whole(value: object, most: int) -> int | None:
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_whole and 0 <= value <= most else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most else None

@@ -90,7 +90,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         with _counted(sqlite3.connect(uri, uri=True, timeout=_BUSY, isolation_level=None)) as opened:
             _check_version(path, opened)
             yield opened
-    except (sqlite3.Error, OSError) as error:
+    except sqlite3.Error as error:
         raise LedgerError(f"the ledger {path} cannot be read: {error}") from error
 
 
@@ -200,6 +200,4 @@ def _after_fork_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch - it is missing on Windows
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-    )
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -39,7 +39,7 @@ def total(nano: int, upper: int, lower: int) -> Decimal:
     """Return the dollars of three sums: of nano-dollars, and of the upper and lower halves of the rests."""
     units = (nano * HALF + upper) * HALF + lower
     found = _EXACT.multiply(Decimal(units), _REST).normalize(_EXACT)
-    return found if found else Decimal(0)
+    return found or Decimal(0)
 
 
 def halves(column: str) -> tuple[str, str]:

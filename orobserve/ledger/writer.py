@@ -1,5 +1,6 @@
-"""From the caller's thread to the file: a queue, and a thread that writes what is in it, with the same worker as a
-destination's. Nothing that goes wrong here reaches the application: what cannot be written is counted and logged.
+"""From the caller's thread to the file: a queue, and a thread that writes what is in it; a destination's own worker.
+
+Nothing that goes wrong here reaches the application: what cannot be written is counted and logged.
 """
 
 from __future__ import annotations

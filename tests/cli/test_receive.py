@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from orobserve.cli.main import main
+from orobserve.ledger.query import Reader
 from tests.delivery.servers import CERTIFICATE, Answer, Server
 from tests.proxy.served import JSON, broadcasts, request
 
@@ -29,8 +30,9 @@ TOKEN = "canary-token-0123456789"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work where no other settings are."""
+    """Work where no other settings are, and no other ledger."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     return tmp_path
 
 
@@ -103,6 +105,9 @@ def test_what_was_answered_200_is_delivered_before_the_end(number: int, folder: 
         "webhook": {"delivered": 250, "lost": 0},
         "file": {"delivered": 250, "lost": 0},
     }
+    assert json.loads(out)["ended"]["ledger"] == {"delivered": 250, "lost": 0}
+    with Reader(folder / "data" / "orobserve" / "ledger.db") as reader:
+        assert {each.generation_id for each in reader.rows(limit=None)} == {f"gen-{each}" for each in range(1, 251)}
     log = [json.loads(each) for each in err.splitlines() if each.startswith("{")]
     assert [each["records"] for each in log] == [50] * 5
     assert "canary-prompt" not in err + out
