@@ -87,7 +87,7 @@ class Store:
                     connection.execute("ROLLBACK")
                 raise
             if self._keep.size is not None:
-                connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
+                connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")  # `execute` stops after one page
 
     def _remove(self, connection: sqlite3.Connection, now: int) -> None:
         """Remove a part of what is not to be kept; the next batch removes the next part."""
@@ -148,4 +148,4 @@ def _completed(generation: Generation, before: Generation) -> Generation:
         item.name: getattr(before, item.name) for item in fields(generation) if getattr(generation, item.name) is None
     }
     place = {name: getattr(before, name) for name in ("trace_id", "span_id", "parent_span_id")}
-    return changed(generation, **missing, **place)
+    return changed(generation, **{**missing, **place})

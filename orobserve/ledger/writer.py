@@ -114,27 +114,40 @@ class Ledger:
     def _deliver(self, batch: list[Generation]) -> None:
         written = [pair for pair in map(self._encode, batch) if pair is not None]
         until = self._clock.now() + _PATIENCE
-        while written:
-            urges = self._worker.urges
-            error = self._attempt(written)
-            if error is None:
-                self._tally.delivered(len(written), self._clock.epoch())
-                return
-            is_passing = isinstance(error, sqlite3.Error) and database.is_passing(error)
-            if not is_passing or self._clock.now() >= until or not self._worker.pause(_PAUSE, urges):
-                self._drop(len(written), error)
-                return
+        parts = [written] if written else []
+        while parts:
+            part = parts.pop()
+            if self._write(part, until):
+                continue
+            if len(part) > 1:  # one record that cannot be written does not take the others with it
+                parts += [[each] for each in reversed(part)]
+            else:
+                self._tally.dropped(Drop.ENCODE, 1, "a record cannot be written; see the log")
 
-    def _attempt(self, written: list[tuple[Generation, str | bytes]]) -> Exception | None:
-        """Write a batch; returns why it could not be written."""
-        found: Exception = RuntimeError("see the log")
+    def _write(self, part: list[tuple[Generation, str | bytes]], until: float) -> bool:
+        """Write records, or drop them where the file is at fault; returns False if one of them is."""
+        is_done = False
         with guard:
-            try:
-                self._store.write(written, self._clock.epoch())
-            except (sqlite3.Error, OSError, database.LedgerError) as error:
-                return error
-            return None
-        return found
+            while not is_done:
+                urges = self._worker.urges
+                error = self._attempt(part)
+                is_passing = isinstance(error, sqlite3.Error) and database.is_passing(error)
+                is_done = not is_passing or self._clock.now() >= until or not self._worker.pause(_PAUSE, urges)
+            if error is None:
+                self._tally.delivered(len(part), self._clock.epoch())
+            else:
+                self._drop(len(part), error)
+        return is_done
+
+    def _attempt(self, part: list[tuple[Generation, str | bytes]]) -> Exception | None:
+        """Try once; returns what is wrong with the file. What is wrong with a record is raised."""
+        try:
+            self._store.write(part, self._clock.epoch())
+        except (sqlite3.IntegrityError, sqlite3.InterfaceError):
+            raise
+        except (sqlite3.Error, OSError, database.LedgerError) as error:
+            return error
+        return None
 
     def _drop(self, count: int, error: Exception) -> None:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
