@@ -205,7 +205,8 @@ def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
     return err
 
 
-def test_without_destinations(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_destinations_and_ledger(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OROBSERVE_LEDGER", "false")
     said = refused(capsys)
     assert "OROBSERVE_DESTINATIONS" in said
     assert "--console" in said
