@@ -153,8 +153,9 @@ def test_the_first_line_and_the_log(folder: Path) -> None:
     with receiving(folder, "--console") as (process, line):
         url = line.split()[2]
         assert line == (
-            f"orobserve receive: {url} -> file, the ledger {folder}/data/orobserve/ledger.db. OTLP: OTEL_EXPORTER_OTLP_ENDPOINT={url}. Broadcast: a Webhook to "
-            f"{url}/webhook, or to what stands before it (--help says how).\n"
+            f"orobserve receive: {url} -> file, the ledger {folder}/data/orobserve/ledger.db. "
+            f"OTLP: OTEL_EXPORTER_OTLP_ENDPOINT={url}. "
+            f"Broadcast: a Webhook to {url}/webhook, or to what stands before it (--help says how).\n"
         )
         assert httpx.get(f"{url}/healthz", trust_env=False).json() == {"status": "ok"}
         post(url, request(broadcasts(1)))

@@ -5,16 +5,17 @@ Each prints the numbers of the records that are written, a line per batch, once 
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent.parent.parent))
+
+from orobserve.ledger import codec, database
+from orobserve.ledger.store import Keep, Store
+from tests.ledger.records import call
+
 ROOT = Path(__file__).parent.parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "exporters")]
-
-from orobserve.ledger import codec, database  # noqa: E402
-from orobserve.ledger.store import Keep, Store  # noqa: E402
-from tests.ledger.records import call  # noqa: E402
-
 BATCH = 20
 SPACE = 10**6  # numbers of one worker
 
@@ -29,7 +30,7 @@ def write(path: Path, worker: int, count: int) -> None:
             try:
                 store.write(batch, 0)
                 break
-            except database.sqlite3.OperationalError as error:
+            except sqlite3.OperationalError as error:
                 if not database.is_passing(error):
                     raise
         sys.stdout.write(f"{start}\n")

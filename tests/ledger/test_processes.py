@@ -291,7 +291,9 @@ def test_a_read_only_folder_never_reaches_the_application(tmp_path: Path) -> Non
             parent.chmod(0o755)
     try:
         folder.chmod(0o555)
-        done = run_program(f"{SETUP}\ncall(httpx)\n{nobody}\nassert not os.access(sys.argv[1], os.W_OK)", str(folder / "x"))
+        done = run_program(
+            f"{SETUP}\ncall(httpx)\n{nobody}\nassert not os.access(sys.argv[1], os.W_OK)", str(folder / "x")
+        )
     finally:
         folder.chmod(0o700)
     assert done.stderr.count("cannot be written") == 1, done.stderr

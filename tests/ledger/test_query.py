@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from orobserve.generation import Cost, Error, Request, Timing, Usage
 from orobserve.ledger import database, money, schema
-from orobserve.ledger.query import Filter, Reader
+from orobserve.ledger.filters import Filter
+from orobserve.ledger.query import Reader
 from orobserve.ledger.sums import GROUPS
 from tests.exporters.generations import STARTED_AT
 from tests.ledger.records import DAY, call, exact, late, priced, stored
@@ -132,7 +133,9 @@ def totals(records: list[Generation]) -> tuple[Any, ...]:
     )
 
 
-@pytest.mark.parametrize("by", [(), *((name,) for name in GROUPS), ("model", "day"), ("user", "provider"), ("day", "tag")])
+@pytest.mark.parametrize(
+    "by", [(), *((name,) for name in GROUPS), ("model", "day"), ("user", "provider"), ("day", "tag")]
+)
 @pytest.mark.parametrize("name", FILTERS)
 def test_sums(name: str, by: tuple[str, ...], reader: Reader, calls: list[Generation]) -> None:
     wanted, holds = FILTERS[name]
@@ -145,7 +148,8 @@ def test_sums(name: str, by: tuple[str, ...], reader: Reader, calls: list[Genera
             groups[key].append(each)
     found = reader.sums(by, wanted)
     assert {
-        tuple(each.group.values()): (each.calls, each.errors, each.unpriced, each.input_tokens, each.cost) for each in found
+        tuple(each.group.values()): (each.calls, each.errors, each.unpriced, each.input_tokens, each.cost)
+        for each in found
     } == {key: totals(records) for key, records in groups.items()}
     costs = [each.cost for each in found if each.cost is not None]
     assert costs == sorted(costs, reverse=True)
@@ -215,7 +219,7 @@ def test_what_is_new_comes_once_and_completed_calls_again(path: Path) -> None:
             return True
 
         for row in reader.follow(0, wait=wait):
-            told.append(f"{row.generation_id} {row.cost}")
+            told.append(f"{row.generation_id} {row.cost}")  # noqa: PERF401 - `wait` looks at it
         assert told == ["gen-1 0.0042", "gen-2 None", "gen-2 0.0042", "gen-3 0.0042"]
         assert list(reader.follow(reader.cursor())) == []
         assert [each.generation_id for each in reader.follow(0, Filter(model=call(3).model))] == ["gen-3"]
@@ -312,5 +316,7 @@ def test_the_indexes_are_used(reader: Reader) -> None:
 
 
 def test_every_field_of_a_filter_is_tested() -> None:
-    used = {item.name for wanted, _ in FILTERS.values() for item in fields(wanted) if getattr(wanted, item.name) is not None}
+    used = {
+        item.name for wanted, _ in FILTERS.values() for item in fields(wanted) if getattr(wanted, item.name) is not None
+    }
     assert used == {item.name for item in fields(Filter)}

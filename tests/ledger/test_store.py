@@ -50,9 +50,12 @@ def daily_is_true(path: Path) -> None:
         kept = connection.execute("SELECT * FROM daily ORDER BY 1, 2, 3, 4").fetchall()
         counted = connection.execute(
             "SELECT day, ifnull(model, ''), ifnull(provider, ''), ifnull(api_key, ''),"
-            f"{', '.join(f'sum({value})' for value in schema.SUMS.values())} FROM calls GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
+            f"{', '.join(f'sum({value})' for value in schema.SUMS.values())} FROM calls"
+            " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
         ).fetchall()
-        (orphans,) = connection.execute("SELECT count(*) FROM records WHERE id NOT IN (SELECT id FROM calls)").fetchone()
+        (orphans,) = connection.execute(
+            "SELECT count(*) FROM records WHERE id NOT IN (SELECT id FROM calls)"
+        ).fetchone()
     assert kept == counted
     assert not orphans
 
@@ -171,7 +174,9 @@ def deep(levels: int) -> Any:
 HOSTILE: dict[str, Generation] = {
     "10 MB": call(1, content=Content(input=(Message(role="user", parts=(Text(content="ä" * 5_000_000),)),))),
     "odd": call(1, content=Content(input=(Message(role="user\0", parts=(Text(content=ODD_TEXT + "\u202e\u2066"),)),))),
-    "ids": call(1, id="'; DROP TABLE calls; --\0\ud800", request=Request(user="\udc00", session_id="\0", model="\u202e")),
+    "ids": call(
+        1, id="'; DROP TABLE calls; --\0\ud800", request=Request(user="\udc00", session_id="\0", model="\u202e")
+    ),
     "figures": call(
         1,
         usage=Usage(input_tokens=10**30, output_tokens=-5, cache_read_input_tokens=2**63),
@@ -179,7 +184,9 @@ HOSTILE: dict[str, Generation] = {
         status_code=10**40,
         timing=Timing(started_at=-(10**30), ended_at=10**40, first_chunk_at=0),
     ),
-    "huge cost": call(1, cost=Cost(total=1e300), request=Request(trace=Trace(metadata={"tags": ["t" * 10**6, "\ud83d"]}))),
+    "huge cost": call(
+        1, cost=Cost(total=1e300), request=Request(trace=Trace(metadata={"tags": ["t" * 10**6, "\ud83d"]}))
+    ),
     "nothing": call(1, model="", provider="", request=Request(user="", session_id="")),
 }
 
@@ -187,9 +194,7 @@ HOSTILE: dict[str, Generation] = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_records(name: str, path: Path) -> None:
     stored(path, [HOSTILE[name], call(2)])
-    assert {each.span_id: each for each in read(path)} == {
-        each.span_id: each for each in (HOSTILE[name], call(2))
-    }
+    assert {each.span_id: each for each in read(path)} == {each.span_id: each for each in (HOSTILE[name], call(2))}
     with Reader(path) as reader:
         assert len(reader.rows()) == 2
         for by in ("model", "user", "session", "tag", "day"):
@@ -242,7 +247,9 @@ def test_the_file_stays_within_its_size(path: Path) -> None:
 
 
 def test_a_failed_call_counts_as_an_error(path: Path) -> None:
-    stored(path, [call(1, outcome=Outcome.FAILED), call(2, error=Error(type="500")), call(3, outcome=Outcome.CANCELLED)])
+    stored(
+        path, [call(1, outcome=Outcome.FAILED), call(2, error=Error(type="500")), call(3, outcome=Outcome.CANCELLED)]
+    )
     with Reader(path) as reader:
         assert [each.failed for each in reader.rows()] == [False, True, True]
         assert reader.sums()[0].errors == 2

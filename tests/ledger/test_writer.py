@@ -237,7 +237,10 @@ def test_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (made._keep, made.path) == (Keep(days=None, size=1_000_000), place)
     assert assemble(config.load({}, {}))._keep == Keep(days=90, size=2_000_000_000)
     assert config.load({"ledger": False}, {"OROBSERVE_LEDGER": "true"}).ledger is False
-    wanted = [config.load(given, {}).wants_content for given in ({}, {"ledger": True}, {"ledger": True, "ledger_content": False})]
+    wanted = [
+        config.load(given, {}).wants_content
+        for given in ({}, {"ledger": True}, {"ledger": True, "ledger_content": False})
+    ]
     assert wanted == [False, True, False]
 
 
