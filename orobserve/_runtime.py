@@ -11,6 +11,7 @@ from opentelemetry import metrics, trace
 from opentelemetry._logs import get_logger_provider
 
 from orobserve import _endings, config
+from orobserve._guard import guard
 from orobserve._version import __version__
 from orobserve._worker import Worker
 from orobserve.capture import _patches, client
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from orobserve.delivery.hub import Hub
     from orobserve.delivery.state import State
     from orobserve.generation import Generation
+    from orobserve.ledger.writer import Ledger
     from orobserve.telemetry.waiting import Waiting
     from orobserve.wire.exchange import Exchange
 
@@ -80,7 +82,12 @@ def _observer(settings: Config) -> Observer:
         enrich=outlets.enrich,
     )
     _enricher.configure(settings)
-    _close_hub(EXIT_BUDGET)
+    _forget_receivers()
+    if settings.ledger:
+        from orobserve.ledger import assembly  # noqa: PLC0415 - brings SQLite
+
+        _state["ledger"] = assembly.assemble(settings, outlets.lose)
+        _endings.at_exit(_at_exit)  # also where no call has a span of ours
     if settings.destinations:
         from orobserve.delivery.assembly import assemble  # noqa: PLC0415 - brings an HTTP client
 
@@ -157,9 +164,13 @@ class _Outlets:
 
     def listen(self) -> Callable[[Generation], None] | None:
         """Return who gets the finished records, if anybody does."""
-        return self._hand_out if _worker.has_callbacks or "hub" in _state else None
+        return self._hand_out if _worker.has_callbacks or "hub" in _state or "ledger" in _state else None
 
     def _hand_out(self, generation: Generation) -> None:
+        ledger: Ledger | None = _state.get("ledger")
+        if ledger is not None:
+            with guard:
+                ledger.offer(generation)
         hub: Hub | None = _state.get("hub")
         if hub is not None and not _is_taken_over():
             is_late = generation.enrichment is not None and generation.enrichment.is_late
@@ -185,10 +196,21 @@ def _deliveries() -> list[State]:
     return hub.states() if hub is not None else []
 
 
-def _close_hub(timeout: float) -> None:
-    hub: Hub | None = _state.pop("hub", None)
-    if hub is not None:
-        hub.close(timeout)
+def _receivers() -> list[Ledger | Hub]:
+    """Return who gets every record: the ledger, which takes milliseconds, before those that may take all the time."""
+    return [_state[name] for name in ("ledger", "hub") if name in _state]
+
+
+def _close_receivers(timeout: float) -> None:
+    until = time.monotonic() + timeout
+    for receiver in _receivers():
+        receiver.close(_left(until))
+
+
+def _forget_receivers() -> None:
+    _close_receivers(EXIT_BUDGET)
+    for name in ("ledger", "hub"):
+        _state.pop(name, None)
 
 
 def _set_console(settings: Config) -> None:
@@ -219,8 +241,7 @@ def _at_exit() -> None:
     until = time.monotonic() + EXIT_BUDGET
     _enricher.release(EXIT_BUDGET)
     _worker.flush(_left(until))
-    if (hub := _state.get("hub")) is not None:
-        hub.close(_left(until))
+    _close_receivers(_left(until))
 
 
 def wait_at_exit(seconds: float) -> None:
@@ -246,7 +267,7 @@ def uninstrument() -> None:
         if observer is not None:
             observer.stop()
         _enricher.release(FLUSH_BUDGET)
-        _close_hub(EXIT_BUDGET)
+        _forget_receivers()
         _endings.leave_sigterm()
         _state.pop("hinted", None)
         shown = _state.pop("console", None)
@@ -271,9 +292,8 @@ def flush(timeout: float = FLUSH_BUDGET, *, records: bool = False) -> bool:
         _enricher.wait(timeout)
     done = _enricher.release(_left(until))
     done = _worker.flush(_left(until)) and done
-    hub: Hub | None = _state.get("hub")
-    if hub is not None:
-        done = hub.flush(_left(until)) and done
+    for receiver in _receivers():
+        done = receiver.flush(_left(until)) and done
     settings: Config | None = _state.get("settings")
     given = [settings.tracer_provider, settings.meter_provider] if settings is not None else []
     for provider in (*given, trace.get_tracer_provider(), metrics.get_meter_provider(), get_logger_provider()):

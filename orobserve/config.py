@@ -11,13 +11,26 @@ from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from orobserve import config_file
-from orobserve.config_values import FALSE, TRUE, OneOf, boolean, integer, names, nearest, positive, tri_state
+from orobserve.config_values import (
+    FALSE,
+    TRUE,
+    OneOf,
+    boolean,
+    integer,
+    names,
+    nearest,
+    positive,
+    size,
+    switch_or_path,
+    tri_state,
+)
 from orobserve.errors import ConfigurationError
 from orobserve.wire.exchange import ENRICHMENT_MODES
 from orobserve.wire.route import Hosts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from os import PathLike
 
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
@@ -70,6 +83,10 @@ class Settings(TypedDict, total=False):
     router_metadata: bool
     key_budget: bool
     key_budget_interval: float
+    ledger: bool | str | PathLike[str] | None
+    ledger_content: bool
+    ledger_days: int
+    ledger_size: int | str
     destinations: Iterable[Destination] | Destination
     tracer_provider: TracerProvider | None
     meter_provider: MeterProvider | None
@@ -171,6 +188,12 @@ class Config:
     router_metadata: bool = _setting(boolean, False, "ask for routing detail: adds a header to inference calls")  # noqa: FBT003
     key_budget: bool = _setting(boolean, False, "gauges of what the API keys in use have spent and may spend")  # noqa: FBT003
     key_budget_interval: float = _setting(positive, 60.0, "seconds between two looks at the key budgets")
+    ledger: bool | str | None = _setting(
+        switch_or_path, None, "a record of every call in a local file: true, false, or the file's path"
+    )
+    ledger_content: bool = _setting(boolean, True, "message content in the ledger")  # noqa: FBT003
+    ledger_days: int = _setting(integer, 90, "days that a call stays in the ledger; 0: for ever")
+    ledger_size: int = _setting(size, 2_000_000_000, "bytes that the ledger may take, also as 500MB; 0: no limit")
     destinations: tuple[DestinationSettings, ...] = _setting(
         _unresolved, (), "who receives every generation: names, or objects as OpenRouter's Broadcast has them"
     )
@@ -190,7 +213,8 @@ class Config:
     @property
     def wants_content(self) -> bool:
         """Whether anything carries messages, or a destination's filter reads them."""
-        return self.content != "no_content" or any(found.wants_content for found in self.destinations)
+        is_stored = bool(self.ledger) and self.ledger_content
+        return is_stored or self.content != "no_content" or any(found.wants_content for found in self.destinations)
 
 
 def setting_fields() -> dict[str, Field[Any]]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
+import re
 from typing import TYPE_CHECKING
 
 from orobserve.errors import ConfigurationError
@@ -47,6 +49,36 @@ def integer(setting: str, value: object) -> int:
     if number < 0:
         raise ConfigurationError(setting, value, allowed="a whole number, 0 or more", fix=f"for example {setting}=100")
     return number
+
+
+_UNITS = {"": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KIB": 1024, "MIB": 1024**2, "GIB": 1024**3}
+_SIZE = re.compile(r"\s*(\d{1,15})\s*([KMG]i?B)?\s*", re.IGNORECASE | re.ASCII)
+
+
+def size(setting: str, value: object) -> int:
+    """Read a number of bytes, also as text with a unit: `500MB`."""
+    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if found is not None:
+        return int(found[1]) * _UNITS[(found[2] or "").upper()]
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ConfigurationError(
+        setting, value, allowed="bytes, or a text with KB, MB or GB", fix=f'for example {setting}="500MB"'
+    )
+
+
+def switch_or_path(setting: str, value: object) -> bool | str | None:
+    """Read true, false, `auto` (None), or the path of a file."""
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, str) and value.strip() and value.strip().lower() not in TRUE | FALSE | {"auto"}:
+        return value
+    try:
+        return tri_state(setting, value)
+    except ConfigurationError:
+        raise ConfigurationError(
+            setting, value, allowed="true, false, or the path of a file", fix=f"set {setting} to true"
+        ) from None
 
 
 def number(value: object) -> float | None:

@@ -27,6 +27,13 @@ def test_the_typed_settings_are_the_settings() -> None:
 
 
 @pytest.mark.parametrize(
+    ("raw", "bytes_"), [(0, 0), (5, 5), ("500MB", 5 * 10**8), ("2 gb", 2 * 10**9), ("1KiB", 1024), ("77", 77)]
+)
+def test_sizes(raw: object, bytes_: int) -> None:
+    assert config.load({"ledger_size": raw}, {}).ledger_size == bytes_
+
+
+@pytest.mark.parametrize(
     ("raw", "mode"),
     [
         ("NO_CONTENT", "no_content"),
@@ -65,6 +72,11 @@ WRONG: list[tuple[dict[str, Any], list[str]]] = [
     ({"semconv": 7}, ["semconv=7", "'stable'"]),
     ({"destinations": ["langfuze"]}, ["destinations='langfuze'", "did you mean langfuse?"]),
     ({"destinations": 3}, ["destinations=3", "a list of names"]),
+    ({"ledger": 3}, ["ledger=3", "the path of a file"]),
+    ({"ledger": ""}, ["ledger=''", "the path of a file"]),
+    ({"ledger_size": "much"}, ["ledger_size='much'", "500MB"]),
+    ({"ledger_size": -1}, ["ledger_size=-1", "bytes"]),
+    ({"ledger_days": 1.5}, ["ledger_days=1.5", "a whole number"]),
     ({"hostz": []}, ["hostz=[]", "did you mean hosts?"]),
     ({"zzz": 1}, ["zzz=1", "check its spelling"]),
 ]

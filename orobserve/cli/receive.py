@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from contextlib import suppress
 from dataclasses import asdict
 from http import HTTPStatus
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from orobserve.delivery.hub import Hub
     from orobserve.delivery.settings import DestinationSettings
+    from orobserve.ledger.writer import Ledger
     from orobserve.proxy.intake import Intake
     from orobserve.proxy.receive import Report
 
@@ -99,19 +101,20 @@ def _size(text: str) -> int:
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     from orobserve.delivery.assembly import assemble  # noqa: PLC0415 - brings an HTTP client
+    from orobserve.ledger import assembly as ledgers  # noqa: PLC0415 - brings SQLite
     from orobserve.proxy.intake import Intake  # noqa: PLC0415
     from orobserve.proxy.listen import Address, Listener, read_token  # noqa: PLC0415 - for those who receive
     from orobserve.proxy.receive import Receiver  # noqa: PLC0415
 
     settings = config.load({})
     chosen = [each for each in settings.destinations if each.enabled]
-    if not chosen and not options.console:
+    if not chosen and not options.console and settings.ledger is False:
         raise ConfigurationError(
             "destinations",
             None,
             allowed="one destination at least",
             fix="set OROBSERVE_DESTINATIONS, or write orobserve.toml (`orobserve destinations list` names the types); "
-            "or give --console, to see the calls here",
+            "or give --console, to see the calls here, or let the ledger have them (OROBSERVE_LEDGER=true)",
         )
     token = read_token(options.token_file)
     address = Address(
@@ -120,19 +123,22 @@ def run(options: argparse.Namespace) -> int:
     listener = Listener(address)
     hub = assemble(chosen, provider=lambda: None, on_drop=lambda *_: None)  # no pipeline here serves anybody already
     show = Console() if options.console else None
-    intake = Intake(hub, every=options.all, hosts=settings.hosts, listen=show)
+    ledger = None if settings.ledger is False else ledgers.assemble(settings)
+    intake = Intake(hub, every=options.all, hosts=settings.hosts, ledger=ledger, listen=show)
     receiver = Receiver(
         intake,
         token=token,
         body_limit=options.max_body * _MEGABYTE,
         log=None if options.quiet else _log_json if options.json else _log,
     )
-    _start(listener.url, chosen, has_token=token is not None, as_json=options.json)
+    _start(listener.url, chosen, has_token=token is not None, as_json=options.json, ledger=ledger)
     listener.run(receiver)
-    return _end(hub, intake, options)
+    return _end(hub, intake, options, ledger)
 
 
-def _start(url: str, chosen: Sequence[DestinationSettings], *, has_token: bool, as_json: bool) -> None:
+def _start(
+    url: str, chosen: Sequence[DestinationSettings], *, has_token: bool, as_json: bool, ledger: Ledger | None
+) -> None:
     """Say where it listens, who gets what comes, and how to send."""
     if as_json:
         told = {
@@ -141,10 +147,12 @@ def _start(url: str, chosen: Sequence[DestinationSettings], *, has_token: bool, 
             "webhook": f"{url}/webhook",
             "token": has_token,
             "destinations": [{"name": each.name, "type": each.type} for each in chosen],
+            "ledger": None if ledger is None else str(ledger.path),
         }
         _write(sys.stdout, json.dumps(told))
         return
-    to = ", ".join(each.name if each.name == each.type else f"{each.name} ({each.type})" for each in chosen)
+    names = [each.name if each.name == each.type else f"{each.name} ({each.type})" for each in chosen]
+    to = ", ".join([*names, *([] if ledger is None else [f"the ledger {ledger.path}"])])
     bearer = ", with the bearer token" if has_token else ""
     line = (
         f"{table.style('orobserve receive', 'head', sys.stdout)}: {url} -> {to or 'this terminal'}{bearer}. "
@@ -154,14 +162,19 @@ def _start(url: str, chosen: Sequence[DestinationSettings], *, has_token: bool, 
     _write(sys.stdout, line)
 
 
-def _end(hub: Hub, intake: Intake, options: argparse.Namespace) -> int:
+def _end(hub: Hub, intake: Intake, options: argparse.Namespace, ledger: Ledger | None) -> int:
     """Deliver what is left, and say what became of all."""
-    hub.close(options.flush)
-    states = hub.states()
+    until = time.monotonic() + options.flush
+    if ledger is not None:
+        ledger.close(options.flush)
+    hub.close(max(0.0, until - time.monotonic()))
+    states = [*hub.states(), *([] if ledger is None else [ledger.state])]
     lost = {each.name: sum(each.dropped.values()) + each.rejected + each.queued for each in states}
+    fates = {each.name: {"delivered": each.delivered, "lost": lost[each.name]} for each in states}
     told = {
         "spans": dict(intake.counts),
-        "destinations": {each.name: {"delivered": each.delivered, "lost": lost[each.name]} for each in states},
+        "ledger": None if ledger is None else fates.pop(ledger.state.name),
+        "destinations": fates,
     }
     if options.json:
         _write(sys.stdout, json.dumps({"ended": told}))

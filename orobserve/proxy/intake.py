@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from orobserve.delivery.hub import Hub
     from orobserve.generation import Generation
+    from orobserve.ledger.writer import Ledger
     from orobserve.telemetry.received import Received
 
 
@@ -28,6 +29,7 @@ class Intake:
         seen: what was captured in this process too, where anything was.
         every: all GenAI spans that stand for calls, not only those of OpenRouter's.
         hosts: further hosts that serve OpenRouter's API.
+        ledger: gets every record, and its updates too.
         listen: told of every record that is handed on.
     """
 
@@ -38,11 +40,13 @@ class Intake:
         seen: Seen | None = None,
         every: bool = False,
         hosts: Iterable[str] = (),
+        ledger: Ledger | None = None,
         listen: Callable[[Generation], Any] | None = None,
     ) -> None:
         self._hub = hub
         self._seen = Seen() if seen is None else seen
         self._wanted = Wanted(every=every, hosts=Hosts(hosts))
+        self._ledger = ledger
         self._listen = listen
         self.counts: Counter[str] = Counter()  # spans: new, update, known, ignored, unreadable
 
@@ -76,15 +80,21 @@ class Intake:
         """
         for place, record in enumerate(records):
             sight = self._seen.look(record)
-            if sight is not Sight.KNOWN and not self._hub.has_room(record):
+            if sight is not Sight.KNOWN and not self._has_room(record):
                 return place
             self._seen.add(record)
             self.counts[sight.value] += 1
             if sight is Sight.NEW:
                 self._hub.offer(record)
             elif sight is Sight.UPDATE:
-                self._hub.offer_update(self._seen.as_update(record))
+                record = self._seen.as_update(record)  # noqa: PLW2901 - the same call
+                self._hub.offer_update(record)
+            if sight is not Sight.KNOWN and self._ledger is not None:
+                self._ledger.offer(record)
             if sight is Sight.NEW and self._listen is not None:
                 with guard:
                     self._listen(record)
         return len(records)
+
+    def _has_room(self, record: Generation) -> bool:
+        return self._hub.has_room(record) and (self._ledger is None or self._ledger.has_room(record))

@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from enum import Enum, Flag, auto
+from enum import Enum
 from typing import TYPE_CHECKING
 
+from orobserve._identity import Parts, key_of, parts_of
 from orobserve.generation import Enrichment
 
 if TYPE_CHECKING:
@@ -28,13 +29,6 @@ class Sight(Enum):
     KNOWN = "known"
 
 
-class _Parts(Flag):
-    NONE = 0
-    COST = auto()
-    USAGE = auto()
-    CONTENT = auto()
-
-
 @dataclass(frozen=True, slots=True)
 class _First:
     """What is kept of a call: its span's ids, which an update must have too, and which parts of it were known."""
@@ -42,7 +36,7 @@ class _First:
     trace_id: str | None
     span_id: str | None
     parent_span_id: str | None
-    parts: _Parts
+    parts: Parts
 
 
 class Seen:
@@ -70,7 +64,7 @@ class Seen:
             sight = _sight(first, generation)
             ids = generation if first is None else first
             if sight is not Sight.KNOWN:
-                self._calls[key] = _First(ids.trace_id, ids.span_id, ids.parent_span_id, _parts(generation))
+                self._calls[key] = _First(ids.trace_id, ids.span_id, ids.parent_span_id, parts_of(generation))
             self._calls.move_to_end(key)
             if len(self._calls) > self._limit:
                 self._calls.popitem(last=False)
@@ -90,28 +84,8 @@ class Seen:
         )
 
 
-def key_of(generation: Generation) -> str:
-    """Return what a call is known by: its generation id, else its span.
-
-    The call that starts a job (a video, say) is another than the poll that finds it finished, and has no cost.
-    """
-    is_start = generation.job is not None and not generation.job.finished
-    return f"{generation.trace_id}:{generation.span_id}" if is_start or not generation.id else generation.id
-
-
 def _sight(first: _First | None, generation: Generation) -> Sight:
     if first is None:
         return Sight.NEW
-    parts = _parts(generation)
+    parts = parts_of(generation)
     return Sight.UPDATE if parts != first.parts and first.parts in parts else Sight.KNOWN
-
-
-def _parts(generation: Generation) -> _Parts:
-    found = _Parts.NONE
-    if generation.cost is not None and generation.cost.total is not None:
-        found |= _Parts.COST
-    if generation.usage is not None:
-        found |= _Parts.USAGE
-    if generation.content is not None:
-        found |= _Parts.CONTENT
-    return found

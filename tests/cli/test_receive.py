@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from orobserve.cli.main import main
+from orobserve.ledger.query import Reader
 from tests.delivery.servers import CERTIFICATE, Answer, Server
 from tests.proxy.served import JSON, broadcasts, request
 
@@ -29,8 +30,9 @@ TOKEN = "canary-token-0123456789"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work where no other settings are."""
+    """Work where no other settings are, and no other ledger."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     return tmp_path
 
 
@@ -103,6 +105,9 @@ def test_what_was_answered_200_is_delivered_before_the_end(number: int, folder: 
         "webhook": {"delivered": 250, "lost": 0},
         "file": {"delivered": 250, "lost": 0},
     }
+    assert json.loads(out)["ended"]["ledger"] == {"delivered": 250, "lost": 0}
+    with Reader(folder / "data" / "orobserve" / "ledger.db") as reader:
+        assert {each.generation_id for each in reader.rows(limit=None)} == {f"gen-{each}" for each in range(1, 251)}
     log = [json.loads(each) for each in err.splitlines() if each.startswith("{")]
     assert [each["records"] for each in log] == [50] * 5
     assert "canary-prompt" not in err + out
@@ -148,8 +153,9 @@ def test_the_first_line_and_the_log(folder: Path) -> None:
     with receiving(folder, "--console") as (process, line):
         url = line.split()[2]
         assert line == (
-            f"orobserve receive: {url} -> file. OTLP: OTEL_EXPORTER_OTLP_ENDPOINT={url}. Broadcast: a Webhook to "
-            f"{url}/webhook, or to what stands before it (--help says how).\n"
+            f"orobserve receive: {url} -> file, the ledger {folder}/data/orobserve/ledger.db. "
+            f"OTLP: OTEL_EXPORTER_OTLP_ENDPOINT={url}. "
+            f"Broadcast: a Webhook to {url}/webhook, or to what stands before it (--help says how).\n"
         )
         assert httpx.get(f"{url}/healthz", trust_env=False).json() == {"status": "ok"}
         post(url, request(broadcasts(1)))
@@ -200,7 +206,8 @@ def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
     return err
 
 
-def test_without_destinations(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_destinations_and_ledger(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OROBSERVE_LEDGER", "false")
     said = refused(capsys)
     assert "OROBSERVE_DESTINATIONS" in said
     assert "--console" in said

@@ -1,0 +1,39 @@
+"""When two records tell of the same call, and whether the second tells more. Pure; it knows only the record."""
+
+from __future__ import annotations
+
+from enum import Flag, auto
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orobserve.generation import Generation
+
+
+class Parts(Flag):
+    """What is known of a call, of that which may come later."""
+
+    NONE = 0
+    COST = auto()
+    USAGE = auto()
+    CONTENT = auto()
+
+
+def key_of(generation: Generation) -> str:
+    """Return what a call is known by: its generation id, else its span.
+
+    The call that starts a job (a video, say) is another than the poll that finds it finished, and has no cost.
+    """
+    is_start = generation.job is not None and not generation.job.finished
+    return f"{generation.trace_id}:{generation.span_id}" if is_start or not generation.id else generation.id
+
+
+def parts_of(generation: Generation) -> Parts:
+    """Return what a record tells."""
+    found = Parts.NONE
+    if generation.cost is not None and generation.cost.total is not None:
+        found |= Parts.COST
+    if generation.usage is not None:
+        found |= Parts.USAGE
+    if generation.content is not None:
+        found |= Parts.CONTENT
+    return found

@@ -1,0 +1,47 @@
+"""Which calls are meant, as a condition of SQL. It knows the columns, and no query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+_SAME = ("model", "provider", "user", "session", "api_key")  # fields that are columns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Calls that are all of this; None: any.
+
+    Attributes:
+        since: started then or later, in nanoseconds since the epoch.
+        until: started before then.
+        api_key: the key's SHA-256.
+        tag: a word, or an entry of the metadata as `key=value`.
+        error: only errors, or none.
+    """
+
+    since: int | None = None
+    until: int | None = None
+    model: str | None = None
+    provider: str | None = None
+    user: str | None = None
+    session: str | None = None
+    api_key: str | None = None
+    tag: str | None = None
+    error: bool | None = None
+
+
+def where(wanted: Filter) -> tuple[str, dict[str, Any]]:
+    """Return the condition and its values."""
+    conditions = ["1"]
+    if wanted.since is not None:
+        conditions.append("started_at >= :since")
+    if wanted.until is not None:
+        conditions.append("started_at < :until")
+    conditions += [f"{name} = :{name}" for name in _SAME if getattr(wanted, name) is not None]
+    if wanted.tag is not None:
+        conditions.append("EXISTS (SELECT 1 FROM json_each(calls.tags) WHERE value = :tag)")
+    if wanted.error is not None:
+        conditions.append("failed = :error")
+    names = ("since", "until", *_SAME, "tag", "error")
+    return " AND ".join(conditions), {name: getattr(wanted, name) for name in names}

@@ -1,0 +1,126 @@
+"""Sums of calls, exact to the last digit of money.
+
+Whole days come from the table `daily`, where the grouping and the filter allow; a part of a day at either end, and
+everything else, from the calls themselves. Days are UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from orobserve.ledger import money, schema
+from orobserve.ledger.columns import DAY, TOKENS
+from orobserve.ledger.filters import Filter, where
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+GROUPS = ("day", "model", "provider", "api_key", "user", "session", "tag")
+_NAMES = tuple(schema.SUMS)
+_BEGINNING = date(1970, 1, 1).toordinal()
+_LAST = 2**62 // DAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sum:
+    """What a group of calls comes to. None is unknown: no call of the group tells.
+
+    Attributes:
+        group: its values, by what was grouped by; `day` is a `date`, of UTC.
+        unpriced: calls whose cost is not known; they are not in `cost`.
+        cost: USD.
+    """
+
+    group: Mapping[str, Any]
+    calls: int
+    errors: int
+    unpriced: int
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+    cost: Decimal | None
+
+
+def sums(connection: sqlite3.Connection, by: tuple[str, ...], wanted: Filter) -> list[Sum]:
+    """Return a sum for each group, the dearest first.
+
+    Args:
+        connection: to a ledger.
+        by: names of `GROUPS`, none or several. By `tag`, a call counts once for each of its tags.
+        wanted: which calls.
+
+    Raises:
+        ValueError: one of the names is none of `GROUPS`.
+    """
+    if unknown := [name for name in by if name not in GROUPS]:
+        raise ValueError(f"calls are summed by {', '.join(GROUPS)}, not by {', '.join(unknown)}")
+    is_daily = set(by) <= set(schema.GROUPS) and wanted.user is None and wanted.session is None
+    parts = _parts(by, wanted) if is_daily and wanted.tag is None and wanted.error is None else [_calls(by, wanted)]
+    values = {name: value for _, given in parts for name, value in given.items()}
+    groups = [f"g{number}" for number in range(len(by))]
+    sql = f"""SELECT {", ".join([*groups, *(f"sum({name})" for name in _NAMES)])}
+        FROM ({" UNION ALL ".join(part for part, _ in parts)}) {"GROUP BY " + ", ".join(groups) if groups else ""}"""  # noqa: S608
+    found = [_sum(by, each) for each in connection.execute(sql, values) if each[len(by)]]
+    return sorted(found, key=lambda each: (each.cost is None, -(each.cost or 0), -each.calls))
+
+
+def _parts(by: tuple[str, ...], wanted: Filter) -> list[tuple[str, dict[str, Any]]]:
+    """Return the questions that together see each call once: whole days, and what is left at either end."""
+    first = 0 if wanted.since is None else -(-wanted.since // DAY)
+    last = _LAST if wanted.until is None else wanted.until // DAY  # the first day that is not whole
+    if first >= last:
+        return [_calls(by, wanted)]
+    parts = [_daily(by, wanted, first, last)]
+    if wanted.since is not None and wanted.since % DAY:
+        parts.append(_calls(by, replace(wanted, until=first * DAY), "head_"))
+    if wanted.until is not None and wanted.until % DAY:
+        parts.append(_calls(by, replace(wanted, since=last * DAY), "tail_"))
+    return parts
+
+
+def _daily(by: tuple[str, ...], wanted: Filter, first: int, last: int) -> tuple[str, dict[str, Any]]:
+    given = {name: getattr(wanted, name) for name in ("model", "provider", "api_key")}
+    known = {name: value for name, value in given.items() if value is not None}
+    condition = " AND ".join(["day >= :first AND day < :last", *(f"{name} = :{name}" for name in known)])
+    groups = ["day" if name == "day" else f"nullif({name}, '')" for name in by]
+    sql = f"SELECT {_listed(groups, _NAMES)} FROM daily WHERE {condition}"  # noqa: S608 - names of ours
+    return sql, {**known, "first": first, "last": last}
+
+
+def _calls(by: tuple[str, ...], wanted: Filter, prefix: str = "") -> tuple[str, dict[str, Any]]:
+    condition, values = where(wanted)
+    for name in ("since", "until"):
+        condition = condition.replace(f":{name}", f":{prefix}{name}")
+    source = "calls, json_each(calls.tags) AS given" if "tag" in by else "calls"
+    groups = ["given.value" if name == "tag" else f"calls.{name}" for name in by]
+    sql = f"SELECT {_listed(groups, schema.SUMS.values())} FROM {source} WHERE {condition}"  # noqa: S608 - names of ours
+    ends = {"since": wanted.since, "until": wanted.until}
+    return sql, {**values, **{f"{prefix}{name}": value for name, value in ends.items()}}
+
+
+def _listed(groups: list[str], values: Any) -> str:  # noqa: ANN401 - texts
+    named = [f"{group} AS g{number}" for number, group in enumerate(groups)]
+    return ", ".join([*named, *(f"{value} AS {name}" for name, value in zip(_NAMES, values, strict=True))])
+
+
+def _sum(by: tuple[str, ...], values: tuple[Any, ...]) -> Sum:
+    found = dict(zip(_NAMES, values[len(by) :], strict=True))
+    is_priced = found["unpriced"] < found["calls"]
+    return Sum(
+        group={name: _group(name, value) for name, value in zip(by, values, strict=False)},
+        calls=found["calls"],
+        errors=found["errors"],
+        unpriced=found["unpriced"],
+        cost=money.total(found["cost_nano"], found["cost_upper"], found["cost_lower"]) if is_priced else None,
+        **{name: found[name] if found[f"{name}_known"] else None for name in TOKENS},
+    )
+
+
+def _group(name: str, value: Any) -> Any:  # noqa: ANN401 - a column's
+    return date.fromordinal(_BEGINNING + value) if name == "day" else value

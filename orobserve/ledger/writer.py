@@ -1,0 +1,172 @@
+"""From the caller's thread to the file: a queue, and a thread that writes what is in it; a destination's own worker.
+
+Nothing that goes wrong here reaches the application: what cannot be written is counted and logged.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import weakref
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from orobserve._guard import guard
+from orobserve.delivery import privacy
+from orobserve.delivery.clock import Clock
+from orobserve.delivery.state import Drop, State, Tally
+from orobserve.delivery.worker import Worker, weigh
+from orobserve.generation import changed
+from orobserve.ledger import codec, database
+from orobserve.ledger.store import Keep, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from orobserve.delivery.privacy import Mask
+    from orobserve.generation import Generation
+
+NAME = "ledger"
+_BATCH = 500  # records in a transaction
+_LINGER = 0.5  # seconds that the first of them waits for others
+_PATIENCE = 60.0  # seconds that a batch waits for its turn among other processes
+_PAUSE = 0.05
+_NO_TIME = "there was no time left to write them"
+_all: weakref.WeakSet[Ledger] = weakref.WeakSet()
+
+
+class Ledger:
+    """Writes every record to a file, on a thread that the first one starts.
+
+    Args:
+        path: of the file.
+        keep: how much is kept.
+        content: whether what was said is stored.
+        masks: what it goes through before that.
+        on_drop: told of every loss: the name, the reason (a value of `Drop`), how many.
+        clock: the time.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        keep: Keep,
+        *,
+        content: bool = True,
+        masks: Sequence[Mask] = (),
+        on_drop: Callable[[str, str, int], None] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.path = path
+        self._keep, self._content, self._masks = keep, content, tuple(masks)
+        self._clock = clock or Clock()
+        self._store = Store(path, keep)
+        self._tally = Tally(NAME, NAME)
+        self._tally.on_drop = on_drop
+        self._worker = Worker(
+            f"orobserve-{NAME}", take=self._take, deliver=self._deliver, finish=lambda: None, clock=self._clock
+        )
+        self._worker.size, self._worker.linger = _BATCH, _LINGER
+        _all.add(self)
+
+    @property
+    def state(self) -> State:
+        """The counters as they stand; `delivered` is written."""
+        return self._tally.state(self._worker.queued)
+
+    def offer(self, generation: Generation) -> None:
+        """Queue a record; never waits. A late one, or one of a call that is known, completes what is stored."""
+        lost = self._worker.put(generation, weigh(generation))
+        if lost is not None:
+            self._tally.dropped(lost, 1, "the queue is full" if lost is Drop.QUEUE_FULL else "the ledger is closed")
+
+    def has_room(self, generation: Generation) -> bool:
+        """Tell whether the queue has room: for those who can make their sender wait."""
+        return self._worker.has_room(weigh(generation))
+
+    def flush(self, timeout: float) -> bool:
+        """Write what is queued; returns False if some of it is neither written nor dropped after `timeout` seconds."""
+        return self._worker.wait(self._worker.hurry(), self._clock.now() + timeout)
+
+    def close(self, timeout: float) -> None:
+        """Flush, then stop for good; what is not written after `timeout` seconds is dropped and counted."""
+        deadline = self._clock.now() + timeout
+        self._worker.close(deadline)
+        left = self._worker.join(deadline) if self._worker.started else 0
+        if left:
+            self._tally.dropped(Drop.SHUTDOWN, left, _NO_TIME)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: what is queued is the parent's."""
+        self._worker.reset()
+        self._tally.reset()
+        self._store = Store(self.path, self._keep)
+
+    def _take(self, generation: Generation) -> Generation | None:
+        with guard:
+            if not self._content:
+                return privacy.strip(generation)
+            return privacy.mask(generation, self._masks, ())
+        self._tally.dropped(Drop.POLICY, 1, "a mask raised an error")
+        return None
+
+    def _deliver(self, batch: list[Generation]) -> None:
+        written = [pair for pair in map(self._encode, batch) if pair is not None]
+        until = self._clock.now() + _PATIENCE
+        parts = [written] if written else []
+        while parts:
+            part = parts.pop()
+            if self._write(part, until):
+                continue
+            if len(part) > 1:  # one record that cannot be written does not take the others with it
+                parts += [[each] for each in reversed(part)]
+            else:
+                self._tally.dropped(Drop.ENCODE, 1, "a record cannot be written; see the log")
+
+    def _write(self, part: list[tuple[Generation, str | bytes]], until: float) -> bool:
+        """Write records, or drop them where the file is at fault; returns False if one of them is."""
+        is_done = False
+        with guard:
+            while not is_done:
+                urges = self._worker.urges
+                error = self._attempt(part)
+                is_passing = isinstance(error, sqlite3.Error) and database.is_passing(error)
+                is_done = not is_passing or self._clock.now() >= until or not self._worker.pause(_PAUSE, urges)
+            if error is None:
+                self._tally.delivered(len(part), self._clock.epoch())
+            else:
+                self._drop(len(part), error)
+        return is_done
+
+    def _attempt(self, part: list[tuple[Generation, str | bytes]]) -> Exception | None:
+        """Try once; returns what is wrong with the file. What is wrong with a record is raised."""
+        try:
+            self._store.write(part, self._clock.epoch())
+        except (sqlite3.IntegrityError, sqlite3.InterfaceError):
+            raise
+        except (sqlite3.Error, OSError, database.LedgerError) as error:
+            return error
+        return None
+
+    def _drop(self, count: int, error: Exception) -> None:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        why = Drop.SHUTDOWN if self._worker.closing else Drop.REJECTED
+        self._tally.dropped(why, count, f"{self.path} cannot be written: {reason}")
+
+    def _encode(self, generation: Generation) -> tuple[Generation, str | bytes] | None:
+        """Return a record with its JSON; without what was said, where that has none (nested without end, say)."""
+        for each in (generation, changed(generation, content=None)):
+            with suppress(ValueError, RecursionError):
+                return each, codec.encode(each)
+        self._tally.dropped(Drop.ENCODE, 1, "it cannot be written as JSON")
+        return None
+
+
+def _after_fork() -> None:
+    for ledger in _all:
+        ledger.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - it is missing on Windows
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,264 @@
+"""What the ledger costs, holds and survives: `python tests/benchmarks/ledger.py --help`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import json
+import random
+import signal
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent.parent))  # the tests' own samples and programs
+
+import httpx
+
+import orobserve
+from orobserve.generation import Content, Cost, Generation, Message, Request, Text, Timing, Usage
+from orobserve.ledger import codec
+from orobserve.ledger.filters import Filter
+from orobserve.ledger.query import Reader
+from orobserve.ledger.store import Keep, Store
+from orobserve.ledger.writer import Ledger
+from tests.exporters.generations import STARTED_AT
+from tests.ledger import programs
+from tests.ledger.records import DAY, call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_MODELS = [f"vendor-{number % 7}/model-{number}" for number in range(25)]
+_PROVIDERS = ["OpenAI", "Azure", "Anthropic", "Google", "DeepInfra", "Together"]
+_WORKERS = 8
+_AUTHORIZED = {"authorization": "Bearer sk-or-v1-benchmark"}
+
+
+def records(number: int, characters: int) -> Iterator[Generation]:
+    """Make calls of 25 models, 6 providers, 1000 users and 5 keys over 30 days, with so much said in each."""
+    chance = random.Random(1)
+    said = Content(
+        input=(Message(role="user", parts=(Text(content="q" * (characters // 2)),)),),
+        output=(Message(role="assistant", parts=(Text(content="a" * (characters // 2)),)),),
+    )
+    for each in range(number):
+        at = STARTED_AT - 30 * DAY + each * 30 * DAY // number
+        model = chance.choice(_MODELS)
+        cost = chance.randrange(10**7) / 10**9
+        yield call(
+            each,
+            timing=Timing(started_at=at, ended_at=at + 10**9),
+            model=model,
+            provider=chance.choice(_PROVIDERS),
+            request=Request(
+                model=model,
+                user=f"user-{chance.randrange(1000)}",
+                session_id=f"session-{each // 5}",
+                api_key_hash=f"{chance.randrange(5):064x}",
+            ),
+            cost=Cost(charged=cost, total=cost, source="response"),
+            usage=Usage(input_tokens=chance.randrange(9999), output_tokens=chance.randrange(999), total_tokens=1),
+            content=said if characters else None,
+            tags={"tags": ["nightly"], "team": "search"},
+        )
+
+
+def volume(folder: Path, number: int, characters: int) -> dict[str, Any]:
+    """Fill a ledger, and ask it."""
+    path = folder / "ledger.db"
+    store, batch, began = Store(path, Keep()), [], time.perf_counter()
+    writing = 0.0
+    for each in records(number, characters):
+        batch.append((each, codec.encode(each)))
+        if len(batch) == 500:
+            start = time.perf_counter()
+            store.write(batch, 0)
+            writing += time.perf_counter() - start
+            batch = []
+    if batch:
+        store.write(batch, 0)
+    figures: dict[str, Any] = {
+        "generations": number,
+        "characters said in each": characters,
+        "written per second, encoding included": round(number / (time.perf_counter() - began)),
+        "milliseconds of a batch of 500": round(writing / (number / 500) * 1e3, 1),
+        "bytes per generation": round(path.stat().st_size / number),
+        "bytes of JSON in each": len(codec.encode(each)),
+    }
+    week = STARTED_AT - 7 * DAY
+    questions: dict[str, Callable[[Reader], Any]] = {
+        "model and day": lambda reader: reader.sums(("model", "day")),
+        "model and day, since a moment": lambda reader: reader.sums(("model", "day"), Filter(since=week)),
+        "key": lambda reader: reader.sums(("api_key",)),
+        "user": lambda reader: reader.sums(("user",)),
+        "user, since a moment": lambda reader: reader.sums(("user",), Filter(since=week)),
+        "session, one model": lambda reader: reader.sums(("session",), Filter(model=_MODELS[0])),
+        "tag": lambda reader: reader.sums(("tag",)),
+        "errors by model": lambda reader: reader.sums(("model",), Filter(error=True)),
+        "100 newest rows": lambda reader: reader.rows(),
+        "100 newest rows of a user": lambda reader: reader.rows(Filter(user="user-7")),
+        "100 newest sessions": lambda reader: reader.sessions(),
+        "one call": lambda reader: reader.call(f"gen-{number // 2}"),
+        "one call by its span": lambda reader: reader.call(f"{number // 2 + 1:016x}"),
+    }
+    with Reader(path) as reader:
+        figures["milliseconds, median of 7"] = {name: _median(ask, reader) for name, ask in questions.items()}
+        assert reader.sums()[0].calls == number
+    return figures
+
+
+def _median(ask: Callable[[Reader], Any], reader: Reader) -> float:
+    taken = []
+    for _ in range(7):
+        start = time.perf_counter()
+        ask(reader)
+        taken.append(time.perf_counter() - start)
+    return round(statistics.median(taken) * 1e3, 2)
+
+
+def offering(folder: Path, number: int) -> dict[str, float]:
+    """Measure what a caller's thread pays for one record, in microseconds: offering it, and a whole observed call."""
+    made = [call(each) for each in range(number)]
+    ledger = Ledger(folder / "offers.db", Keep())
+    ledger._worker.capacity = number
+    taken = []
+    for each in made:
+        start = time.perf_counter()
+        ledger.offer(each)
+        taken.append(time.perf_counter() - start)
+    ledger.flush(120)
+    ledger.close(5)
+    return {
+        "offer, median": round(statistics.median(taken) * 1e6, 2),
+        "offer, 99 %": round(statistics.quantiles(taken, n=100)[98] * 1e6, 2),
+        **_calls(folder),
+    }
+
+
+def _calls(folder: Path) -> dict[str, float]:
+    """Compare whole calls by this thread's own processor time, with and without a ledger, in turns."""
+    usage = {"prompt_tokens": 3, "completion_tokens": 4, "cost": 0.5}
+    said = [{"message": {"role": "assistant", "content": "answer " * 50}, "finish_reason": "stop"}]
+    counter = iter(range(10**9))
+    transport = httpx.MockTransport(
+        lambda _: httpx.Response(
+            200, json={"id": f"gen-{next(counter)}", "model": "m", "usage": usage, "choices": said}
+        )
+    )
+    question = {"model": "m", "messages": [{"role": "user", "content": "question " * 50}]}
+    ledgers: dict[str, dict[str, Any]] = {
+        "without": {},
+        "with, no content": {"ledger": folder / "calls.db", "ledger_content": False},
+        "with": {"ledger": folder / "calls.db"},
+    }
+    taken: dict[str, list[float]] = {}
+    with _records_to_come() as host, httpx.Client(transport=transport) as client:
+        for mode, (name, given) in [*product(("always", "never"), ledgers.items())] * 8:
+            orobserve.instrument(console=False, enrichment=mode, hosts=[host], **given)
+            gc.collect()
+            for _ in range(20):  # more of them would not all be held
+                start = time.thread_time()
+                client.post(f"http://{host}/api/v1/chat/completions", json=question, headers=_AUTHORIZED)
+                taken.setdefault(f"call {name}, enrichment {mode}", []).append(time.thread_time() - start)
+            orobserve.flush(60)
+            orobserve.uninstrument()
+    return {name: round(statistics.median(each) * 1e6, 1) for name, each in taken.items()}
+
+
+@contextlib.contextmanager
+def _records_to_come() -> Iterator[str]:
+    """Serve no record yet, to whoever asks for one: calls are held, and end on a thread of the library's own."""
+
+    class NotYet(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Stay silent."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), NotYet) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def survival(folder: Path, kills: int) -> dict[str, Any]:
+    """Have eight processes write, and kill one every second."""
+    path, logs = folder / "killed.db", folder / "logs"
+    logs.mkdir()
+    started, running = 0, []
+
+    def start() -> None:
+        nonlocal started
+        command = [sys.executable, programs.__file__, str(path), str(started), str(programs.SPACE)]
+        with (logs / str(started)).open("w") as log:
+            running.append(subprocess.Popen(command, stdout=log))
+        started += 1
+
+    began = time.perf_counter()
+    for _ in range(_WORKERS):
+        start()
+    for each in range(kills):
+        time.sleep(1)
+        victim = running.pop(each % _WORKERS)
+        victim.send_signal(signal.SIGKILL)
+        victim.wait()
+        start()
+    for process in running:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    seconds = time.perf_counter() - began
+    lines = [line for log in logs.iterdir() for line in log.read_text().splitlines(keepends=True)]
+    accepted = {int(line) + each for line in lines if line.endswith("\n") for each in range(programs.BATCH)}
+    with closing(sqlite3.connect(path)) as connection:
+        whole = connection.execute("PRAGMA integrity_check").fetchall()
+    with Reader(path) as reader:
+        found = {int((row.generation_id or "")[4:]) for row in reader.rows(limit=None)}
+    return {
+        "kills": kills,
+        "seconds": round(seconds),
+        "accepted": len(accepted),
+        "accepted and lost": len(accepted - found),
+        "integrity": whole[0][0],
+        "set aside": len(list(folder.glob("*damaged*"))),
+        "records per second": round(len(found) / seconds),
+    }
+
+
+def main() -> None:
+    """Print the figures as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--characters", type=int, default=500, help="said in each call")
+    parser.add_argument("--offers", type=int, default=8_000)
+    parser.add_argument("--kills", type=int, default=60)
+    parser.add_argument("--only", choices=["volume", "offering", "survival"])
+    given = parser.parse_args()
+    parts: dict[str, Callable[[Path], Any]] = {
+        "offering": lambda folder: offering(folder, given.offers),
+        "survival": lambda folder: survival(folder, given.kills),
+        "volume": lambda folder: volume(folder, given.records, given.characters),
+    }
+    for name, part in parts.items():
+        if given.only in {None, name}:
+            with tempfile.TemporaryDirectory() as folder:
+                print(json.dumps({name: part(Path(folder))}, indent=2), flush=True)
+
+
+if __name__ == "__main__":
+    main()
