@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from enum import Flag, auto
 from typing import TYPE_CHECKING
+
+from orobserve.generation import changed
 
 if TYPE_CHECKING:
     from orobserve.generation import Generation
@@ -37,3 +40,12 @@ def parts_of(generation: Generation) -> Parts:
     if generation.content is not None:
         found |= Parts.CONTENT
     return found
+
+
+def completed(generation: Generation, before: Generation) -> Generation:
+    """Return a record with what only the one before it knew, and with that one's place in its trace."""
+    missing = {
+        item.name: getattr(before, item.name) for item in fields(generation) if getattr(generation, item.name) is None
+    }
+    place = {name: getattr(before, name) for name in ("trace_id", "span_id", "parent_span_id")}
+    return changed(generation, **{**missing, **place})

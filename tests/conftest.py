@@ -42,6 +42,12 @@ def _forget_providers() -> None:
     _logs._internal._LOGGER_PROVIDER, _logs._internal._LOGGER_PROVIDER_SET_ONCE = None, Once()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _data_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the ledger of the commands that have one out of the user's folders."""
+    os.environ["XDG_DATA_HOME"] = str(tmp_path_factory.mktemp("data"))
+
+
 @pytest.fixture(autouse=True)
 def _fresh(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Reset what is global, and fail the test if an error of ours was swallowed."""

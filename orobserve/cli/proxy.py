@@ -6,8 +6,10 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from orobserve import config
 from orobserve.cli import table
 from orobserve.errors import ConfigurationError
+from orobserve.ledger.assembly import on_by_default
 from orobserve.proxy import settings as proxy_settings
 
 if TYPE_CHECKING:
@@ -80,6 +82,6 @@ def _serve(settings: ProxySettings) -> None:
         fix = "pip install 'orobserve[proxy]'"
         raise ConfigurationError("proxy", error.name, allowed="a Python with this package", fix=fix) from None
     log = AccessLog(as_json=settings.json, coloured=table.coloured(sys.stdout)) if settings.access_log else None
-    proxy = serve.Proxy(settings, log, meter_provider=metrics.meter_provider())
+    proxy = serve.Proxy(settings, log, meter_provider=metrics.meter_provider(), **on_by_default(config.load({})))
     serve.announce(proxy, settings)
     proxy.run()

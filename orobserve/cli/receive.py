@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from orobserve.proxy.receive import Report
 
 _FLUSH = 10.0  # seconds
+_WRITTEN = 3.0  # seconds in which a record that is complete is in the ledger
 _MEGABYTE = 1_000_000
 _DESCRIPTION = """\
 Takes spans of OpenRouter calls, makes records of them, and delivers each call once to all your destinations: those of
@@ -124,7 +125,7 @@ def run(options: argparse.Namespace) -> int:
     hub = assemble(chosen, provider=lambda: None, on_drop=lambda *_: None)  # no pipeline here serves anybody already
     show = Console() if options.console else None
     ledger = None if settings.ledger is False else ledgers.assemble(settings)
-    intake = Intake(hub, every=options.all, hosts=settings.hosts, ledger=ledger, listen=show)
+    intake = Intake(hub, every=options.all, hosts=settings.hosts, ledger=ledger, hold=_hold(settings), listen=show)
     receiver = Receiver(
         intake,
         token=token,
@@ -162,11 +163,17 @@ def _start(
     _write(sys.stdout, line)
 
 
+def _hold(settings: config.Config) -> float:
+    """Return the seconds after a call's end in which the process that made it has written it to the ledger."""
+    return _WRITTEN + (0.0 if settings.enrichment == "never" else settings.enrichment_deadline)
+
+
 def _end(hub: Hub, intake: Intake, options: argparse.Namespace, ledger: Ledger | None) -> int:
     """Deliver what is left, and say what became of all."""
     until = time.monotonic() + options.flush
+    intake.counts["lost"] += intake.close(options.flush)
     if ledger is not None:
-        ledger.close(options.flush)
+        ledger.close(max(0.0, until - time.monotonic()))
     hub.close(max(0.0, until - time.monotonic()))
     states = [*hub.states(), *([] if ledger is None else [ledger.state])]
     lost = {each.name: sum(each.dropped.values()) + each.rejected + each.queued for each in states}

@@ -17,6 +17,7 @@ from orobserve._autoload import FOLDER, RECORDS
 from orobserve.cli import child, table
 from orobserve.cli.client_variables import led, upstream_of
 from orobserve.errors import ConfigurationError
+from orobserve.ledger.assembly import on_by_default
 from orobserve.telemetry.console import money
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ def _inside(calls: list[spend.Facts]) -> Iterator[dict[str, str]]:
     descriptor, path = tempfile.mkstemp(prefix="orobserve-run-")  # which nobody else can read
     places = [FOLDER, *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
-        yield {**os.environ, "PYTHONPATH": os.pathsep.join(places), RECORDS: path}
+        ledger = {"OROBSERVE_LEDGER": "true"} if on_by_default(config.load({})) else {}
+        yield {**os.environ, **ledger, "PYTHONPATH": os.pathsep.join(places), RECORDS: path}
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             calls += [json.loads(line) for line in file if line.endswith(b"\n")]
     finally:
@@ -107,7 +109,8 @@ def _beside(calls: list[spend.Facts]) -> Iterator[dict[str, str]]:
     from orobserve.proxy import serve, settings  # noqa: PLC0415 - brings a server
 
     upstream = upstream_of(os.environ)
-    proxy = serve.Proxy(settings.load({"listen": "127.0.0.1:0", "upstream": upstream}), console=False)
+    where = settings.load({"listen": "127.0.0.1:0", "upstream": upstream})
+    proxy = serve.Proxy(where, console=False, **on_by_default(config.load({})))
     serving = threading.Thread(target=proxy.run, name="orobserve-proxy")
     remove = orobserve.on_generation(lambda generation: calls.append(spend.facts(generation)), updates=True)
     serving.start()

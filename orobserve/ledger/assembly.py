@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orobserve.ledger import database
 from orobserve.ledger.store import Keep
@@ -34,3 +34,8 @@ def assemble(settings: Config, on_drop: Callable[[str, str, int], None] | None =
         masks=() if settings.mask is None else (settings.mask,),
         on_drop=on_drop,
     )
+
+
+def on_by_default(settings: Config) -> dict[str, Any]:
+    """Return what is to be given besides, so that there is a ledger unless the settings speak of it."""
+    return {"ledger": True} if settings.ledger is None else {}

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orobserve._identity import Parts
-from orobserve.generation import changed
+from orobserve._identity import Parts, completed
 from orobserve.ledger import codec, database
 from orobserve.ledger.columns import DAY, columns
 
@@ -125,7 +124,7 @@ def _put(connection: sqlite3.Connection, generation: Generation, written: str | 
         is_late = generation.enrichment is not None and generation.enrichment.is_late
         if not is_late and Parts(row["parts"]) in Parts(found[0][1]):
             return
-        generation = _completed(generation, _record(connection, found[0][0]))
+        generation = completed(generation, _record(connection, found[0][0]))
         row, written = columns(generation), codec.encode(generation)
         connection.executemany("DELETE FROM calls WHERE id = ?", [(each[0],) for each in found])
     _insert(connection, row, written)
@@ -140,12 +139,3 @@ def _insert(connection: sqlite3.Connection, row: dict[str, Any], written: str | 
 
 def _record(connection: sqlite3.Connection, number: int) -> Generation:
     return codec.decode(connection.execute("SELECT record FROM records WHERE id = ?", (number,)).fetchone()[0])
-
-
-def _completed(generation: Generation, before: Generation) -> Generation:
-    """Return a record with what only the one before it knew, and with that one's place in its trace."""
-    missing = {
-        item.name: getattr(before, item.name) for item in fields(generation) if getattr(generation, item.name) is None
-    }
-    place = {name: getattr(before, name) for name in ("trace_id", "span_id", "parent_span_id")}
-    return changed(generation, **{**missing, **place})

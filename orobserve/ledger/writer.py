@@ -60,12 +60,12 @@ class Ledger:
     ) -> None:
         self.path = path
         self._keep, self._content, self._masks = keep, content, tuple(masks)
-        self._clock = clock or Clock()
+        self.clock = clock or Clock()
         self._store = Store(path, keep)
         self._tally = Tally(NAME, NAME)
         self._tally.on_drop = on_drop
         self._worker = Worker(
-            f"orobserve-{NAME}", take=self._take, deliver=self._deliver, finish=lambda: None, clock=self._clock
+            f"orobserve-{NAME}", take=self._take, deliver=self._deliver, finish=lambda: None, clock=self.clock
         )
         self._worker.size, self._worker.linger = _BATCH, _LINGER
         _all.add(self)
@@ -87,11 +87,11 @@ class Ledger:
 
     def flush(self, timeout: float) -> bool:
         """Write what is queued; returns False if some of it is neither written nor dropped after `timeout` seconds."""
-        return self._worker.wait(self._worker.hurry(), self._clock.now() + timeout)
+        return self._worker.wait(self._worker.hurry(), self.clock.now() + timeout)
 
     def close(self, timeout: float) -> None:
         """Flush, then stop for good; what is not written after `timeout` seconds is dropped and counted."""
-        deadline = self._clock.now() + timeout
+        deadline = self.clock.now() + timeout
         self._worker.close(deadline)
         left = self._worker.join(deadline) if self._worker.started else 0
         if left:
@@ -113,7 +113,7 @@ class Ledger:
 
     def _deliver(self, batch: list[Generation]) -> None:
         written = [pair for pair in map(self._encode, batch) if pair is not None]
-        until = self._clock.now() + _PATIENCE
+        until = self.clock.now() + _PATIENCE
         parts = [written] if written else []
         while parts:
             part = parts.pop()
@@ -132,9 +132,9 @@ class Ledger:
                 urges = self._worker.urges
                 error = self._attempt(part)
                 is_passing = isinstance(error, sqlite3.Error) and database.is_passing(error)
-                is_done = not is_passing or self._clock.now() >= until or not self._worker.pause(_PAUSE, urges)
+                is_done = not is_passing or self.clock.now() >= until or not self._worker.pause(_PAUSE, urges)
             if error is None:
-                self._tally.delivered(len(part), self._clock.epoch())
+                self._tally.delivered(len(part), self.clock.epoch())
             else:
                 self._drop(len(part), error)
         return is_done
@@ -142,7 +142,7 @@ class Ledger:
     def _attempt(self, part: list[tuple[Generation, str | bytes]]) -> Exception | None:
         """Try once; returns what is wrong with the file. What is wrong with a record is raised."""
         try:
-            self._store.write(part, self._clock.epoch())
+            self._store.write(part, self.clock.epoch())
         except (sqlite3.IntegrityError, sqlite3.InterfaceError):
             raise
         except (sqlite3.Error, OSError, database.LedgerError) as error:

@@ -6,7 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from orobserve._guard import guard
-from orobserve.proxy.seen import Seen, Sight
+from orobserve._identity import completed, parts_of
+from orobserve.proxy.captured import Captured
+from orobserve.proxy.seen import Seen, Sight, as_update
 from orobserve.telemetry.genai import Sender, Wanted, generation_of, sender_of
 from orobserve.telemetry.parents import without_named
 from orobserve.wire.route import Hosts
@@ -29,7 +31,8 @@ class Intake:
         seen: what was captured in this process too, where anything was.
         every: all GenAI spans that stand for calls, not only those of OpenRouter's.
         hosts: further hosts that serve OpenRouter's API.
-        ledger: gets every record, and its updates too.
+        ledger: gets every record, and its updates too; it also knows what other processes of this machine captured.
+        hold: seconds after a call's end in which these processes have written it there.
         listen: told of every record that is handed on.
     """
 
@@ -41,14 +44,18 @@ class Intake:
         every: bool = False,
         hosts: Iterable[str] = (),
         ledger: Ledger | None = None,
+        hold: float = 0.0,
         listen: Callable[[Generation], Any] | None = None,
     ) -> None:
         self._hub = hub
         self._seen = Seen() if seen is None else seen
         self._wanted = Wanted(every=every, hosts=Hosts(hosts))
         self._ledger = ledger
+        self._captured = None
+        if ledger is not None:
+            self._captured = Captured(ledger, hold, self._hand_on, self._found_captured, self._has_room_beyond)
         self._listen = listen
-        self.counts: Counter[str] = Counter()  # spans: new, update, known, ignored, unreadable
+        self.counts: Counter[str] = Counter()  # spans: new, update, known, captured, ignored, unreadable
 
     def read(self, spans: Iterable[Received]) -> tuple[list[Generation], int]:
         """Return the records of the spans that stand for calls, and how many spans could not be read."""
@@ -74,7 +81,7 @@ class Intake:
         return records, unreadable
 
     def offer(self, records: Sequence[Generation]) -> int:
-        """Hand on as many records as there is room for, in their order, and return how many.
+        """Take as many records as there is room for, in their order, and return how many.
 
         A record that was here before is done with. So whoever is told to come again may send all of them again.
         """
@@ -84,17 +91,37 @@ class Intake:
                 return place
             self._seen.add(record)
             self.counts[sight.value] += 1
-            if sight is Sight.NEW:
-                self._hub.offer(record)
-            elif sight is Sight.UPDATE:
-                record = self._seen.as_update(record)  # noqa: PLW2901 - the same call
-                self._hub.offer_update(record)
-            if sight is not Sight.KNOWN and self._ledger is not None:
-                self._ledger.offer(record)
-            if sight is Sight.NEW and self._listen is not None:
-                with guard:
-                    self._listen(record)
+            if sight is Sight.KNOWN:
+                continue
+            taken = self._seen.as_update(record) if sight is Sight.UPDATE else record
+            if self._captured is None:
+                self._hand_on(taken)
+            else:
+                self._captured.put(taken)
         return len(records)
 
+    def close(self, timeout: float) -> int:
+        """Hand on what is held back, within so many seconds; returns how many records there was no time for."""
+        return 0 if self._captured is None else self._captured.close(timeout)
+
     def _has_room(self, record: Generation) -> bool:
+        return self._has_room_beyond(record) if self._captured is None else self._captured.has_room(record)
+
+    def _has_room_beyond(self, record: Generation) -> bool:
         return self._hub.has_room(record) and (self._ledger is None or self._ledger.has_room(record))
+
+    def _hand_on(self, record: Generation) -> None:
+        is_update = record.enrichment is not None and record.enrichment.is_late
+        (self._hub.offer_update if is_update else self._hub.offer)(record)
+        if self._ledger is not None:
+            self._ledger.offer(record)
+        if not is_update and self._listen is not None:
+            with guard:
+                self._listen(record)
+
+    def _found_captured(self, record: Generation, captured: Generation) -> None:
+        """Take a record of a call that a process of this machine has captured: it may know what that one does not."""
+        self.counts["new"] -= 1
+        self.counts["captured"] += 1
+        if parts_of(record) & ~parts_of(captured):
+            self._hand_on(as_update(completed(record, captured), captured))

@@ -74,14 +74,18 @@ class Seen:
         """Return a record with the span's ids of the first one, so that it replaces that one where products can."""
         with self._lock:
             first = self._calls.get(key_of(generation))
-        ids = generation if first is None else first
-        return replace(
-            generation,
-            trace_id=ids.trace_id,
-            span_id=ids.span_id,
-            parent_span_id=ids.parent_span_id,
-            enrichment=replace(generation.enrichment or Enrichment(status="not_needed"), is_late=True),
-        )
+        return as_update(generation, generation if first is None else first)
+
+
+def as_update(generation: Generation, first: Generation | _First) -> Generation:
+    """Return a record with the span's ids of another one, so that it replaces that one where products can."""
+    return replace(
+        generation,
+        trace_id=first.trace_id,
+        span_id=first.span_id,
+        parent_span_id=first.parent_span_id,
+        enrichment=replace(generation.enrichment or Enrichment(status="not_needed"), is_late=True),
+    )
 
 
 def _sight(first: _First | None, generation: Generation) -> Sight:

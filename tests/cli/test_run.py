@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orobserve.cli.child import python_of
+from orobserve.ledger.query import Reader
 from orobserve.testing import Scenario
 
 if TYPE_CHECKING:
@@ -34,9 +35,14 @@ STREAM = CALL.replace("/chat/completions", "/messages").replace(
 
 
 @pytest.fixture
-def environ(sim: Simulator) -> dict[str, str]:
+def environ(sim: Simulator, tmp_path: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "OROBSERVE_"))}
-    return {**kept, "OPENROUTER_BASE_URL": sim.url, "OROBSERVE_HOSTS": sim.root}
+    return {
+        **kept,
+        "OPENROUTER_BASE_URL": sim.url,
+        "OROBSERVE_HOSTS": sim.root,
+        "XDG_DATA_HOME": str(tmp_path / "data"),
+    }
 
 
 @pytest.fixture
@@ -112,6 +118,18 @@ def test_a_call_of_unknown_cost_is_not_free(run: Any, tmp_path: Path) -> None:
     assert "1 calls whose cost is unknown (?)" in done.stderr
 
 
+@pytest.mark.parametrize("setting", [None, "false", "elsewhere.db"])
+def test_its_calls_are_in_the_ledger(run: Any, sim: Simulator, tmp_path: Path, setting: str | None) -> None:
+    places = {None: tmp_path / "data" / "orobserve" / "ledger.db", "elsewhere.db": tmp_path / "elsewhere.db"}
+    env = {} if setting is None else {"OROBSERVE_LEDGER": str(places.get(setting, setting))}
+    run(sys.executable, "-c", CALL, env=env)
+    assert [path.exists() for path in places.values()] == [setting is None, setting == "elsewhere.db"]
+    if setting in places:
+        with Reader(places[setting]) as reader:
+            (row,) = reader.rows()
+        assert row.cost == sim.bill
+
+
 def test_input_output_and_status_are_the_commands(run: Any) -> None:
     code = "import sys; print(sys.stdin.read().upper()); sys.stderr.write('oops\\n'); sys.exit(7)"
     done = run(sys.executable, "-c", code, input="abc")
@@ -163,7 +181,7 @@ def test_another_sitecustomize_has_its_turn(run: Any, tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_behind(run: Any, tmp_path: Path) -> None:
-    run(sys.executable, "-c", CALL, env={"TMPDIR": str(tmp_path)})
+    run(sys.executable, "-c", CALL, env={"TMPDIR": str(tmp_path), "OROBSERVE_LEDGER": "false"})
     assert not list(tmp_path.iterdir())
 
 
