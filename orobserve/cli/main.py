@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from orobserve._version import __version__
-from orobserve.cli import demo, destinations, doctor, probe, proxy, receive, run
+from orobserve.cli import demo, destinations, doctor, probe, proxy, receive, report, run
 from orobserve.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     probe.add(commands)
     proxy.add(commands)
     receive.add(commands)
+    report.add(commands)
     run.add(commands)
     return top
 
