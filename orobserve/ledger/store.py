@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from orobserve._identity import Parts
-from orobserve.generation import changed
+from orobserve.generation import Request, Usage, changed, known
 from orobserve.ledger import codec, database
 from orobserve.ledger.columns import DAY, columns
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orobserve.generation import Generation
+
+_Part = TypeVar("_Part", Request, Usage)
 
 _CHUNK = 2_000  # calls that are removed in one go
 _PAGES = 2_000  # of the file that are given back in one go
@@ -148,4 +150,12 @@ def _completed(generation: Generation, before: Generation) -> Generation:
         item.name: getattr(before, item.name) for item in fields(generation) if getattr(generation, item.name) is None
     }
     place = {name: getattr(before, name) for name in ("trace_id", "span_id", "parent_span_id")}
-    return changed(generation, **{**missing, **place})
+    parts: dict[str, Any] = {"request": _filled(generation.request, before.request)}
+    new, old = generation.usage, before.usage
+    if new and old and (new.input_tokens, new.output_tokens) == (old.input_tokens, old.output_tokens):
+        parts["usage"] = _filled(new, old)  # parts of other totals than these would be wrong
+    return changed(generation, **{**missing, **parts, **place})
+
+
+def _filled(new: _Part, old: _Part) -> _Part:
+    return changed(old, **{name: value for name, value in known(new).items() if value is not None})

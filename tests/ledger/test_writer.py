@@ -175,7 +175,7 @@ def test_a_callback_that_hangs_keeps_nothing_from_it(path: Path) -> None:
     orobserve.instrument(ledger=path, console=False)
     post()
     try:
-        assert not orobserve.flush(0.5)
+        assert not orobserve.flush(1.5)
         with Reader(path) as reader:
             assert len(reader.rows()) == 1
     finally:
