@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import fields
 from enum import Flag, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from orobserve.generation import changed
+from orobserve.generation import Request, Usage, changed, known
 
 if TYPE_CHECKING:
     from orobserve.generation import Generation
+
+_Part = TypeVar("_Part", Request, Usage)
 
 
 class Parts(Flag):
@@ -48,4 +50,12 @@ def completed(generation: Generation, before: Generation) -> Generation:
         item.name: getattr(before, item.name) for item in fields(generation) if getattr(generation, item.name) is None
     }
     place = {name: getattr(before, name) for name in ("trace_id", "span_id", "parent_span_id")}
-    return changed(generation, **{**missing, **place})
+    parts: dict[str, Any] = {"request": _filled(generation.request, before.request)}
+    new, old = generation.usage, before.usage
+    if new and old and (new.input_tokens, new.output_tokens) == (old.input_tokens, old.output_tokens):
+        parts["usage"] = _filled(new, old)  # parts of other totals than these would be wrong
+    return changed(generation, **{**missing, **parts, **place})
+
+
+def _filled(new: _Part, old: _Part) -> _Part:
+    return changed(old, **{name: value for name, value in known(new).items() if value is not None})

@@ -82,7 +82,7 @@ def _observer(settings: Config) -> Observer:
         enrich=outlets.enrich,
     )
     _enricher.configure(settings)
-    _forget_receivers()
+    _close_receivers(EXIT_BUDGET)
     if settings.ledger:
         from orobserve.ledger import assembly  # noqa: PLC0415 - brings SQLite
 
@@ -196,21 +196,18 @@ def _deliveries() -> list[State]:
     return hub.states() if hub is not None else []
 
 
-def _receivers() -> list[Ledger | Hub]:
+def _takers() -> list[Ledger | Worker | Hub]:
     """Return who gets every record: the ledger, which takes milliseconds, before those that may take all the time."""
-    return [_state[name] for name in ("ledger", "hub") if name in _state]
+    found = (_state.get("ledger"), _worker, _state.get("hub"))
+    return [taker for taker in found if taker is not None]
 
 
 def _close_receivers(timeout: float) -> None:
     until = time.monotonic() + timeout
-    for receiver in _receivers():
-        receiver.close(_left(until))
-
-
-def _forget_receivers() -> None:
-    _close_receivers(EXIT_BUDGET)
     for name in ("ledger", "hub"):
-        _state.pop(name, None)
+        receiver: Ledger | Hub | None = _state.pop(name, None)
+        if receiver is not None:
+            receiver.close(_left(until))
 
 
 def _set_console(settings: Config) -> None:
@@ -240,8 +237,8 @@ def _at_exit() -> None:
     _enricher.wait(_state.get("patience", 0.0))
     until = time.monotonic() + EXIT_BUDGET
     _enricher.release(EXIT_BUDGET)
-    _worker.flush(_left(until))
-    _close_receivers(_left(until))
+    for taker in _takers():
+        (taker.flush if isinstance(taker, Worker) else taker.close)(_left(until))
 
 
 def wait_at_exit(seconds: float) -> None:
@@ -267,7 +264,7 @@ def uninstrument() -> None:
         if observer is not None:
             observer.stop()
         _enricher.release(FLUSH_BUDGET)
-        _forget_receivers()
+        _close_receivers(EXIT_BUDGET)
         _endings.leave_sigterm()
         _state.pop("hinted", None)
         shown = _state.pop("console", None)
@@ -291,9 +288,8 @@ def flush(timeout: float = FLUSH_BUDGET, *, records: bool = False) -> bool:
     if records:
         _enricher.wait(timeout)
     done = _enricher.release(_left(until))
-    done = _worker.flush(_left(until)) and done
-    for receiver in _receivers():
-        done = receiver.flush(_left(until)) and done
+    for taker in _takers():
+        done = taker.flush(_left(until)) and done
     settings: Config | None = _state.get("settings")
     given = [settings.tracer_provider, settings.meter_provider] if settings is not None else []
     for provider in (*given, trace.get_tracer_provider(), metrics.get_meter_provider(), get_logger_provider()):

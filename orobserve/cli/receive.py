@@ -33,6 +33,7 @@ _DESCRIPTION = """\
 Takes spans of OpenRouter calls, makes records of them, and delivers each call once to all your destinations: those of
 orobserve.toml or OROBSERVE_DESTINATIONS. So OpenRouter's Broadcast, an OpenTelemetry Collector, or any program that
 exports OTLP over HTTP, reaches Langfuse, Phoenix, ClickHouse, or whatever stands in your private network.
+Each is also kept in the ledger, a local file for you alone (OROBSERVE_LEDGER: its path, or false for none).
 """
 _EPILOG = """\
 OpenRouter's Broadcast:
@@ -175,21 +176,22 @@ def _end(hub: Hub, intake: Intake, options: argparse.Namespace, ledger: Ledger |
     if ledger is not None:
         ledger.close(max(0.0, until - time.monotonic()))
     hub.close(max(0.0, until - time.monotonic()))
-    states = [*hub.states(), *([] if ledger is None else [ledger.state])]
-    lost = {each.name: sum(each.dropped.values()) + each.rejected + each.queued for each in states}
-    fates = {each.name: {"delivered": each.delivered, "lost": lost[each.name]} for each in states}
+    states = [*([] if ledger is None else [ledger.state]), *hub.states()]
+    lost = [sum(each.dropped.values()) + each.rejected + each.queued for each in states]
+    fates = [{"delivered": each.delivered, "lost": gone} for each, gone in zip(states, lost, strict=True)]
     told = {
         "spans": dict(intake.counts),
-        "ledger": None if ledger is None else fates.pop(ledger.state.name),
-        "destinations": fates,
+        "ledger": None if ledger is None else fates.pop(0),
+        "destinations": {each.name: fate for each, fate in zip(hub.states(), fates, strict=True)},
     }
     if options.json:
         _write(sys.stdout, json.dumps({"ended": told}))
-    elif not options.quiet or any(lost.values()):
+    elif not options.quiet or any(lost):
         counts = ", ".join(f"{number} {what}" for what, number in intake.counts.items() if number) or "none"
-        done = "; ".join(f"{each.name}: {each.delivered} delivered, {lost[each.name]} lost" for each in states)
+        pairs = zip(states, lost, strict=True)
+        done = "; ".join(f"{each.name}: {each.delivered} delivered, {gone} lost" for each, gone in pairs)
         line = f"orobserve receive: ended. Spans: {counts}. {done}"
-        _write(sys.stderr, table.style(line, "bad" if any(lost.values()) else "", sys.stderr))
+        _write(sys.stderr, table.style(line, "bad" if any(lost) else "", sys.stderr))
     return 0
 
 

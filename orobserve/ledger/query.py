@@ -15,7 +15,7 @@ from typing_extensions import Self
 from orobserve.ledger import codec, database, money
 from orobserve.ledger.columns import TOKENS
 from orobserve.ledger.filters import Filter, where
-from orobserve.ledger.sums import Sum, sums
+from orobserve.ledger.sums import Sum, sums, sums_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -32,6 +32,9 @@ _PLAIN = (  # columns that are fields of a row as they are
     *TOKENS,
 )
 _COLUMNS = f"{', '.join(_PLAIN)}, failed, tags, cost_nano, cost_rest"
+
+_USERS = """SELECT session, max(user) FROM calls
+    WHERE session IN (SELECT value FROM json_each(:names)) GROUP BY session"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,14 +145,16 @@ class Reader:
     def sessions(self, wanted: Filter | None = None, *, limit: int | None = 100) -> list[Session]:
         """Return the sessions of the calls that a filter finds, the last heard of first."""
         condition, values = where(wanted or Filter())
-        sql = f"""SELECT session, min(started_at), max(started_at), max(user) FROM calls
+        sql = f"""SELECT session, min(started_at), max(started_at) FROM calls
             WHERE session IS NOT NULL AND {condition} GROUP BY session ORDER BY 3 DESC LIMIT :limit"""  # noqa: S608
         found = self._connection.execute(sql, {**values, "limit": -1 if limit is None else limit}).fetchall()
-        named = {each[0] for each in found}
-        counted = {each.group["session"]: each for each in self.sums(("session",), wanted) if named}
+        names = [name for name, _, _ in found]
+        users = self._connection.execute(_USERS, {"names": json.dumps(names)})
+        user_of = dict(users.fetchall())
+        counted = {each.group["session"]: each for each in sums_of(self._connection, names, wanted or Filter())}
         return [
-            Session(id=name, began_at=began, last_at=last, user=user, sums=counted[name])
-            for name, began, last, user in found
+            Session(id=name, began_at=began, last_at=last, user=user_of[name], sums=counted[name])
+            for name, began, last in found
         ]
 
     def cursor(self) -> int:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from orobserve.generation import Generation
 
+
 _CHUNK = 2_000  # calls that are removed in one go
 _PAGES = 2_000  # of the file that are given back in one go
 _CHECKED = 64_000_000  # bytes: a file up to this size is read through when a process writes to it first

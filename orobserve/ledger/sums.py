@@ -6,6 +6,7 @@ everything else, from the calls themselves. Days are UTC.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,18 @@ def sums(connection: sqlite3.Connection, by: tuple[str, ...], wanted: Filter) ->
         raise ValueError(f"calls are summed by {', '.join(GROUPS)}, not by {', '.join(unknown)}")
     is_daily = set(by) <= set(schema.GROUPS) and wanted.user is None and wanted.session is None
     parts = _parts(by, wanted) if is_daily and wanted.tag is None and wanted.error is None else [_calls(by, wanted)]
+    return _ask(connection, by, parts)
+
+
+def sums_of(connection: sqlite3.Connection, sessions: list[str], wanted: Filter) -> list[Sum]:
+    """Return a sum for each of these sessions, of the calls that a filter finds."""
+    sql, values = _calls(("session",), wanted)
+    known = "session IN (SELECT value FROM json_each(:names))"
+    part = f"{sql} AND {known}", {**values, "names": json.dumps(sessions)}
+    return _ask(connection, ("session",), [part])
+
+
+def _ask(connection: sqlite3.Connection, by: tuple[str, ...], parts: list[tuple[str, dict[str, Any]]]) -> list[Sum]:
     values = {name: value for _, given in parts for name, value in given.items()}
     groups = [f"g{number}" for number in range(len(by))]
     sql = f"""SELECT {", ".join([*groups, *(f"sum({name})" for name in _NAMES)])}

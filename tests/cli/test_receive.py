@@ -173,7 +173,7 @@ def test_the_first_line_and_the_log(folder: Path) -> None:
     assert lines[2].startswith("POST (other) 404 ")
     assert "canary" not in err
     assert "\x1b" not in err + line
-    assert lines[-1].endswith("Spans: 2 new. file: 2 delivered, 0 lost; ledger: 2 delivered, 0 lost")
+    assert lines[-1].endswith("Spans: 2 new. ledger: 2 delivered, 0 lost; file: 2 delivered, 0 lost")
 
 
 def test_beyond_loopback_with_a_token(folder: Path) -> None:

@@ -108,6 +108,19 @@ def test_a_call_that_comes_twice_is_one_row(path: Path) -> None:
     daily_is_true(path)
 
 
+def test_what_only_one_of_two_records_tells_is_kept(path: Path) -> None:
+    own = call(1, cost=None, request=Request(model="m", user="ada", temperature=0.5))
+    poorer = Usage(input_tokens=1000, output_tokens=200)  # the same totals
+    other = call(1, request=Request(model="m", session_id="s-9"), usage=poorer)
+    stored(path, [own, other])
+    (found,) = read(path)
+    assert found.request == Request(model="m", user="ada", session_id="s-9", temperature=0.5)
+    assert found.usage == own.usage
+    billed = Usage(input_tokens=7, output_tokens=200)
+    stored(path, [late(call(1, usage=billed))])
+    assert read(path)[0].usage == billed
+
+
 def test_attempts_in_a_span_of_somebody_elses_are_calls_of_their_own(path: Path) -> None:
     failed = [
         call(each, id=None, response_id=None, span_id="a" * 16, trace_id="b" * 32, error=Error(type="429"), cost=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,6 +167,19 @@ def test_without_content_nobody_reads_it(telemetry: Telemetry, path: Path) -> No
     assert found is not None
     assert found.content is None
     assert b"a question" not in path.read_bytes()
+
+
+def test_a_callback_that_hangs_keeps_nothing_from_it(path: Path) -> None:
+    rest = threading.Event()
+    orobserve.on_generation(lambda _: rest.wait(30) and None)
+    orobserve.instrument(ledger=path, console=False)
+    post()
+    try:
+        assert not orobserve.flush(1.5)
+        with Reader(path) as reader:
+            assert len(reader.rows()) == 1
+    finally:
+        rest.set()
 
 
 def test_uninstrument_writes_what_is_left(telemetry: Telemetry, path: Path) -> None:
