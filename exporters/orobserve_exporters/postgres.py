@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from orobserve.delivery import DirectExporter, Field, Limits, Result, Verdict
 from orobserve_exporters._figures import moment
-from orobserve_exporters._row import COLUMNS, FIELDS, Kind, fitted, missing, row, unfillable
+from orobserve_exporters._postgres_table import COLUMNS_QUERY, KEY, UNIQUE_QUERY, Table, create, full_name
+from orobserve_exporters._row import COLUMNS, FIELDS, Kind, fitted, row
 from orobserve_exporters._spans import as_json
 
 if TYPE_CHECKING:
@@ -22,17 +23,7 @@ if TYPE_CHECKING:
     from orobserve_exporters._row import Row
 
 INSTALL = "pip install 'orobserve[postgres]'"
-_TYPES = {
-    Kind.TEXT: "text",
-    Kind.TIME: "timestamptz",
-    Kind.MILLISECONDS: "double precision",
-    Kind.COUNT: "bigint",
-    Kind.USD: "numeric",  # sums of money to the last digit
-    Kind.TEXTS: "text[]",
-    Kind.JSON: "jsonb",
-}
 _TIMES = {column.name for column in COLUMNS if column.kind is Kind.TIME}
-_KEY = ("TRACE_ID", "SPAN_ID")
 _MOST = 8_000_000  # characters of one statement's rows
 _CONNECT_TIMEOUT = 10  # seconds
 _STATEMENT_TIMEOUT = "30s"
@@ -88,21 +79,12 @@ class Postgres(DirectExporter):
         self._connection: Any = None
         self._process = os.getpid()
         self._inherited: list[Any] = []  # connections of the parent process, which are its own to close
-        self._table: _Table | None = None
+        self._table: Table | None = None
 
     @classmethod
     def ddl(cls, config: Mapping[str, Any]) -> str:
         """Return the statements that make the table and its index."""
-        name = _name(config["schema"] or "public", config["table"] or "openrouter_traces")
-        lines = [
-            f"  {column.name.lower()} {_TYPES[column.kind]}{' NOT NULL' if column.required else ''}"
-            for column in COLUMNS
-        ]
-        made = ",\n".join([*lines, "  PRIMARY KEY (trace_id, span_id)"])
-        index = _quoted(f"{config['table'] or 'openrouter_traces'}_timestamp")
-        return (
-            f"CREATE TABLE IF NOT EXISTS {name} (\n{made}\n);\nCREATE INDEX IF NOT EXISTS {index} ON {name} (timestamp)"
-        )
+        return create(config["schema"] or "public", config["table"] or "openrouter_traces")
 
     def export(self, batch: Sequence[Generation]) -> Result:
         """Store a batch, after a look at the table where it is not known yet, or has changed."""
@@ -123,7 +105,7 @@ class Postgres(DirectExporter):
     def payloads(self, batch: Sequence[Generation]) -> list[bytes]:
         """Return the JSON documents of rows that a batch is sent as."""
         columns = self._table.nullable if self._table else {column.name: True for column in COLUMNS}
-        found = {tuple(each[key] for key in _KEY): each for each in (row(call, self.config) for call in batch)}
+        found = {tuple(each[key] for key in KEY): each for each in (row(call, self.config) for call in batch)}
         lines = [as_json(_values(fitted(each, columns))) for each in found.values()]
         return [f"[{','.join(part)}]".encode() for part in _parts(lines)]
 
@@ -152,7 +134,7 @@ class Postgres(DirectExporter):
 
     @property
     def _name(self) -> str:
-        return _name(self.config["schema"], self.config["table"])
+        return full_name(self.config["schema"], self.config["table"])
 
     def _connected(self) -> Any:  # noqa: ANN401 - psycopg is not always installed
         if self._process != os.getpid():  # a forked child
@@ -169,21 +151,21 @@ class Postgres(DirectExporter):
             )
         return self._connection
 
-    def _learn(self) -> _Table:
+    def _learn(self) -> Table:
         """Read the table's columns and indexes, and make the table if there is none."""
         connection = self._connected()
         place = (self.config["schema"], self.config["table"])
         with connection.transaction(), connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('orobserve'))")  # of processes that start together
-            columns = cursor.execute(_COLUMNS, place).fetchall()
+            columns = cursor.execute(COLUMNS_QUERY, place).fetchall()
             if not columns:
                 cursor.execute(self.ddl(self.config))
-                columns = cursor.execute(_COLUMNS, place).fetchall()
-            is_unique = cursor.execute(_UNIQUE, place).fetchone() is not None
-        self._table = _Table(self._name, columns, is_unique=is_unique)
+                columns = cursor.execute(COLUMNS_QUERY, place).fetchall()
+            is_unique = cursor.execute(UNIQUE_QUERY, place).fetchone() is not None
+        self._table = Table(self._name, columns, is_unique=is_unique)
         return self._table
 
-    def _store(self, table: _Table, batch: Sequence[Generation]) -> None:
+    def _store(self, table: Table, batch: Sequence[Generation]) -> None:
         connection = self._connected()
         with connection.transaction(), connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL statement_timeout = '{_STATEMENT_TIMEOUT}'")
@@ -212,40 +194,6 @@ class Postgres(DirectExporter):
         )
 
 
-class _Table:
-    """A table as it is, and how it is filled.
-
-    Args:
-        name: quoted.
-        columns: name, type, whether it may be NULL, whether it has a default.
-        is_unique: an index tells rows apart by trace and span.
-    """
-
-    def __init__(self, name: str, columns: Sequence[tuple[str, str, bool, bool]], *, is_unique: bool) -> None:
-        kinds = {each[0].upper(): (each[0], each[1]) for each in columns}
-        self.nullable = {each[0].upper(): each[2] for each in columns}
-        self.unfillable = unfillable(self.nullable, [each[0].upper() for each in columns if each[3]])
-        remarks = [missing(self.nullable)]
-        if not is_unique:
-            remarks.append("no unique index on (trace_id, span_id): costs that come later are not stored")
-        self.remark = "; ".join(filter(None, remarks))
-        ours = {column.name: kinds[column.name] for column in COLUMNS if column.name in kinds}
-        names = {column: _quoted(given) for column, (given, _) in ours.items()}
-        values = ", ".join(_cast(column, kind) for column, (_, kind) in ours.items())
-        texts = ", ".join(f'"{column}" text' for column in ours)
-        keys = ", ".join(names[key] for key in _KEY if key in names)
-        insert = f"INSERT INTO {name} ({', '.join(names.values())}) SELECT {values}"
-        insert += f" FROM jsonb_to_recordset({_ROWS}) AS r({texts})"
-        if is_unique:
-            changes = ", ".join(f"{given} = EXCLUDED.{given}" for given in names.values())
-            insert += f" ON CONFLICT ({keys}) DO UPDATE SET {changes}"
-        elif names.keys() >= set(_KEY):
-            same = f'SELECT 1 FROM {name} WHERE ({keys}) = (r."TRACE_ID", r."SPAN_ID")'  # noqa: S608 - names are quoted
-            insert += f" WHERE NOT EXISTS ({same})"
-        self.insert = insert.replace("%", "%%").replace(_ROWS, "%s")
-
-
-_ROWS = "$rows"
 _RIGHTS = ("INSERT", "SELECT", "UPDATE")
 _CONNECTING = {  # libpq gives no code for what fails before there is a session
     "authentication failed": "28",
@@ -258,33 +206,6 @@ _CONNECTING = {  # libpq gives no code for what fails before there is a session
     "timeout": "timeout",
     "SSL": "TLS",
 }
-_COLUMNS = """
-SELECT a.attname, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull, a.atthasdef
-FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = %s AND c.relname = %s AND a.attnum > 0 AND NOT a.attisdropped
-ORDER BY a.attnum
-"""
-_UNIQUE = """
-SELECT 1
-FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = %s AND c.relname = %s AND i.indisunique AND i.indpred IS NULL AND i.indnkeyatts = 2
-  AND ARRAY(SELECT lower(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY(i.indkey)
-            ORDER BY 1) = ARRAY['span_id', 'trace_id']
-"""
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _name(schema: str, table: str) -> str:
-    return f"{_quoted(schema)}.{_quoted(table)}"
-
-
-def _cast(column: str, kind: str) -> str:
-    if kind.endswith("[]"):
-        return f'ARRAY(SELECT jsonb_array_elements_text(r."{column}"::jsonb))::{kind}'
-    return f'r."{column}"::{kind}'
 
 
 def _values(found: Row) -> Row:
