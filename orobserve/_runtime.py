@@ -294,6 +294,10 @@ def flush(timeout: float = FLUSH_BUDGET, *, records: bool = False) -> bool:
     given = [settings.tracer_provider, settings.meter_provider] if settings is not None else []
     for provider in (*given, trace.get_tracer_provider(), metrics.get_meter_provider(), get_logger_provider()):
         force_flush = getattr(provider, "force_flush", None)
-        if force_flush is not None:
-            done = bool(force_flush(int(_left(until) * 1000))) and done
+        if force_flush is None:
+            continue
+        try:
+            done = bool(force_flush(max(1, int(_left(until) * 1000)))) and done
+        except Exception:  # noqa: BLE001 - how the SDK's meter provider says that it was not done
+            done = False
     return done

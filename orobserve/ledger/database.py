@@ -29,7 +29,8 @@ _SUFFIXES = ("-wal", "-shm", "")  # the main file goes last: without it, the oth
 
 _gate = threading.RLock()  # held while a writing connection is open in this process
 _open: set[int] = set()  # connections of this process
-_state = {"held": False, "lost": False}
+# Whether a fork holds the gate (None: there is none, or it came past Python), and whether this process has no ledger.
+_state: dict[str, bool | None] = {"held": None, "lost": False}
 
 
 class LedgerError(Exception):
@@ -189,14 +190,14 @@ def _before_fork() -> None:
 
 def _after_fork_in_parent() -> None:
     if _state["held"]:
-        _state["held"] = False
         _gate.release()
+    _state["held"] = None
 
 
 def _after_fork_in_child() -> None:
     global _gate  # noqa: PLW0603 - the old one may be held by a thread that is not here
     _gate = threading.RLock()
-    _state.update(held=False, lost=_state["lost"] or bool(_open))
+    _state.update(held=None, lost=_state["lost"] or _state["held"] is False or bool(_open))
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch - it is missing on Windows

@@ -143,7 +143,7 @@ class Ledger:
         """Try once; returns what is wrong with the file. What is wrong with a record is raised."""
         try:
             self._store.write(part, self.clock.epoch())
-        except (sqlite3.IntegrityError, sqlite3.InterfaceError):
+        except (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.DataError):
             raise
         except (sqlite3.Error, OSError, database.LedgerError) as error:
             return error

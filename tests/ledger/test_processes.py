@@ -221,6 +221,36 @@ with Reader(Path(sys.argv[1])) as reader:
 
 
 @unix
+def test_a_fork_that_cannot_wait_has_no_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    source = f"""{SETUP}
+import threading
+from orobserve.ledger import database
+database._FORK_PATIENCE = 0.01
+begun, rest = threading.Event(), threading.Event()
+def hold():
+    with database._gate:
+        begun.set()
+        rest.wait(30)
+holder = threading.Thread(target=hold)
+holder.start()
+begun.wait(30)
+child = os.fork()
+if not child:
+    call(httpx)
+    orobserve.flush(20.0)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+rest.set()
+holder.join()
+call(httpx)
+"""
+    done = run_program(source, str(path))
+    assert "this process was forked while the ledger" in done.stderr
+    assert calls_in(path) == 1
+
+
+@unix
 def test_multiprocessing_workers_write_at_their_end(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     source = f"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,21 @@ def test_who_waits_too_long_for_another_writer_goes_on(path: Path) -> None:
     assert "locked" in (ledger.state.last_error or "")
     with Reader(path) as reader:
         assert [each.generation_id for each in reader.rows()] == ["gen-3", "gen-1"]
+
+
+def test_what_there_was_no_time_for_is_counted(path: Path) -> None:
+    ledger = Ledger(path, Keep())
+    ledger.offer(call(1))
+    assert ledger.flush(30)
+    ledger._worker.size = 1
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for number in range(2, 5):
+            ledger.offer(call(number))
+        ledger.close(0.1)
+        ledger._worker.join(time.monotonic() + 30)
+        other.execute("ROLLBACK")
+    assert ledger.state.dropped == {"shutdown": 3}
 
 
 def test_a_full_queue_drops_and_counts(path: Path) -> None:

@@ -123,6 +123,20 @@ def test_flush_exports_at_once() -> None:
     assert receiver.metric_names
 
 
+def test_a_refused_flush_is_not_done(telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch) -> None:
+    meters = telemetry.meter_provider
+    orobserve.instrument(tracer_provider=telemetry.tracer_provider, meter_provider=meters)
+    given: list[float] = []
+
+    def refuse(timeout: float) -> bool:
+        given.append(timeout)
+        raise RuntimeError("Timed out while flushing metric readers")  # as the SDK's does
+
+    monkeypatch.setattr(meters, "force_flush", refuse)
+    assert not orobserve.flush(0)
+    assert given == [1]
+
+
 def test_the_instrument_command_needs_no_code() -> None:
     pytest.importorskip("opentelemetry.instrumentation")
     source = f"""
