@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from orobserve.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -62,9 +64,21 @@ def led(environ: Mapping[str, str], address: str, upstream: str) -> dict[str, st
 
 
 def upstream_of(environ: Mapping[str, str]) -> str:
-    """Return the server that the environment's calls to OpenRouter go to, without a path."""
-    given = urlsplit(environ.get("OPENROUTER_BASE_URL") or environ.get("OPENROUTER_API_BASE") or f"https://{_HOST}")
-    return f"{given.scheme}://{given.netloc}"
+    """Return the server that the environment's calls to OpenRouter go to, with what stands before `/api` in its path.
+
+    Raises:
+        ConfigurationError: the variable is no URL.
+    """
+    name = next((name for name in ("OPENROUTER_BASE_URL", "OPENROUTER_API_BASE") if environ.get(name)), None)
+    if name is None:
+        return f"https://{_HOST}"
+    url = environ[name].rstrip("/")
+    given = urlsplit(url)
+    if given.scheme not in {"http", "https"} or not given.netloc:
+        raise ConfigurationError(
+            name, url, allowed="an http or https URL", fix=f"for example {name}=https://{_HOST}/api/v1"
+        )
+    return url.removesuffix("/api/v1")
 
 
 def _is_ours(key: str | None) -> bool:

@@ -118,10 +118,7 @@ def _show(seen: list[Generation], bill: Decimal | None) -> None:
     table.write(out, _HEAD, rows, styles, _RIGHT)
     total, unknown = _total(seen)
     errors = sum(generation.error is not None for generation in seen)
-    line = f"{len(seen)} calls, {errors} errors, total spend {money(total)}"
-    if unknown:
-        line += f", and {unknown} calls whose cost is unknown (?)"
-    out.write("\n" + table.style(line, "head", out) + "\n")
+    table.summarise(out, len(seen), errors, total, unknown)
     if bill is not None:
         out.write(f"The simulator's bill for all of them: {money(bill)}\n")
     out.write("\nIn your own code:  import orobserve; orobserve.instrument()\n")

@@ -198,7 +198,7 @@ def _end(hub: Hub, intake: Intake, options: argparse.Namespace, ledger: Ledger |
 def _log(report: Report) -> None:
     said = f"{report.method} {report.path} {report.status} {report.seconds * 1e3:.0f} ms"
     if report.spans or report.rejected:
-        said += f", {report.spans} spans, {report.records} calls"
+        said += f", {table.counted(report.spans, 'span')}, {table.counted(report.records, 'call')}"
     if report.rejected:
         said += f", {report.rejected} rejected"
     if report.reason:

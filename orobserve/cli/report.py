@@ -147,10 +147,7 @@ def _show(
     head = (*("key" if name == _KEY else name for name in by), *_HEAD)
     table.write(out, head, rows, [""] * len(rows), range(len(by), len(head)))
     each = total[0]
-    line = f"{each.calls} calls, {each.errors} errors, total spend {money(each.cost)}"
-    if each.unpriced:
-        line += f", and {each.unpriced} calls whose cost is unknown (?)"
-    out.write("\n" + table.style(line, "head", out) + "\n")
+    table.summarise(out, each.calls, each.errors, each.cost, each.unpriced)
 
 
 def _plain(text: str | None) -> str:

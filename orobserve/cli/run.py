@@ -139,10 +139,7 @@ def _summarise(calls: list[spend.Facts], *, as_json: bool) -> None:
         return
     out.write("\n")
     table.write(out, _HEAD, [_row(name, each) for name, each in models.items()], [""] * len(models), _RIGHT)
-    line = f"{total.calls} calls, {total.errors} errors, total spend {money(total.cost)}"
-    if total.unpriced:
-        line += f", and {total.unpriced} calls whose cost is unknown (?)"
-    out.write("\n" + table.style(line, "head", out) + "\n")
+    table.summarise(out, total.calls, total.errors, total.cost, total.unpriced)
 
 
 def _row(model: str, found: spend.Sum) -> tuple[str, ...]:

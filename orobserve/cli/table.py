@@ -6,8 +6,11 @@ import os
 import shutil
 from typing import TYPE_CHECKING, TextIO
 
+from orobserve.telemetry.console import money
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from decimal import Decimal
 
 _STYLES = {"head": "\x1b[1m", "bad": "\x1b[31m", "dim": "\x1b[2m", "good": "\x1b[32m"}
 _RESET = "\x1b[0m"
@@ -46,3 +49,16 @@ def write(
         if limit and len(line) > limit:
             line = line[: limit - 1] + "…"
         stream.write(style(line, name, stream) + "\n")
+
+
+def summarise(stream: TextIO, calls: int, errors: int, cost: Decimal | None, unpriced: int) -> None:
+    """Write the line below a table: how many calls, what they cost in USD, and of how many that is not known."""
+    line = f"{counted(calls, 'call')}, {counted(errors, 'error')}, total spend {money(cost)}"
+    if unpriced:
+        line += f", and {counted(unpriced, 'call')} whose cost is unknown (?)"
+    stream.write("\n" + style(line, "head", stream) + "\n")
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number and what is counted, in the plural where there is not one."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

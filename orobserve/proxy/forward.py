@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from orobserve.generation import Outcome
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
 
+_PATIENCE = 1.0  # seconds for the rest of a request that has found no upstream
 _BODILESS = frozenset({204, 304})
 
 
@@ -101,7 +103,12 @@ class Forwarding:
         self._check_length(headers)
         self._observation = observation = shared.observation(self._scope["method"], target, headers)
         call = self._call(target, headers)
-        stream = self._stream = await shared.upstream.open(call)
+        try:
+            stream = self._stream = await shared.upstream.open(call)
+        except ProxyError:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._hear(), _PATIENCE)
+            raise
         self._pump = asyncio.create_task(self._hand_on(stream))
         status, answered = await stream.head()
         observation.response(status, answered)
@@ -173,6 +180,14 @@ class Forwarding:
             if not more:
                 stream.finish()
                 observation.begin()
+
+    async def _hear(self) -> None:
+        """Take the request's body, which goes nowhere, so that the call's record says what was asked for."""
+        more = True
+        while more:
+            message = await self._receive()
+            more = message.get("more_body", False)
+            self._observation.asked(message.get("body", b""))
 
     def _stop(self, failure: ProxyError | None) -> None:
         if self._task is not None and not self._task.done():

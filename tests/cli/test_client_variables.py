@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from orobserve.cli.client_variables import led, upstream_of
+from orobserve.errors import ConfigurationError
 
 KEY, SIDECAR, UPSTREAM = "sk-or-v1-canary", "http://127.0.0.1:9999", "https://openrouter.ai"
 OPENROUTER = {"OPENROUTER_BASE_URL": f"{SIDECAR}/api/v1", "OPENROUTER_API_BASE": f"{SIDECAR}/api/v1"}
@@ -55,3 +56,9 @@ def test_a_gateway_of_ones_own() -> None:
     given = {**environ, "OPENAI_BASE_URL": "https://gateway.corp:8443/api/v1"}
     assert led(given, SIDECAR, upstream_of(environ)).items() >= {**OPENROUTER, **OPENAI}.items()
     assert upstream_of({}) == UPSTREAM
+    assert upstream_of({"OPENROUTER_API_BASE": "http://gateway.corp/llm/api/v1/"}) == "http://gateway.corp/llm"
+
+
+def test_an_address_that_is_none() -> None:
+    with pytest.raises(ConfigurationError, match="OPENROUTER_BASE_URL='/api/v1' cannot be used"):
+        upstream_of({"OPENROUTER_BASE_URL": "/api/v1"})

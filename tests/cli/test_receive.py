@@ -166,10 +166,8 @@ def test_the_first_line_and_the_log(folder: Path) -> None:
     lines = [said for said in err.splitlines() if said not in calls]
     assert len(calls) == 2
     assert lines[0].startswith("POST /webhook 200 ")
-    assert lines[0].endswith(" ms, 1 spans, 1 calls")
-    assert lines[1].endswith(
-        " ms, 1 spans, 1 calls, 1 rejected: startTimeUnixNano is no time in nanoseconds since 1970"
-    )
+    assert lines[0].endswith(" ms, 1 span, 1 call")
+    assert lines[1].endswith(" ms, 1 span, 1 call, 1 rejected: startTimeUnixNano is no time in nanoseconds since 1970")
     assert lines[2].startswith("POST (other) 404 ")
     assert "canary" not in err
     assert "\x1b" not in err + line

@@ -78,7 +78,7 @@ def test_a_program_is_observed_and_its_cost_told(run: Any, sim: Simulator, tmp_p
     done = run(sys.executable, script(tmp_path, CALL + "print('its own words')"))
     assert (done.returncode, done.stdout) == (0, "its own words\n")
     assert "openai/gpt-4o" in done.stderr
-    assert f"1 calls, 0 errors, total spend ${sim.bill.normalize():f}" in done.stderr
+    assert f"1 call, 0 errors, total spend ${sim.bill.normalize():f}" in done.stderr
     assert "canary" not in done.stderr
 
 
@@ -115,7 +115,7 @@ def test_the_cost_that_only_openrouters_record_knows(run: Any, sim: Simulator, t
 def test_a_call_of_unknown_cost_is_not_free(run: Any, tmp_path: Path) -> None:
     done = run(sys.executable, script(tmp_path, STREAM), env={"OROBSERVE_ENRICHMENT": "never"})
     assert "$0.00 + ?" in done.stderr
-    assert "1 calls whose cost is unknown (?)" in done.stderr
+    assert "1 call whose cost is unknown (?)" in done.stderr
 
 
 @pytest.mark.parametrize("setting", [None, "false", "elsewhere.db"])

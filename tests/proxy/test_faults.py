@@ -93,6 +93,7 @@ def test_no_connection(
     assert record.outcome is Outcome.FAILED
     assert record.error is not None
     assert record.error.type in {"builtins.ConnectionRefusedError", "socket.gaierror"}
+    assert record.request.model == "openai/gpt-4o"
 
 
 WITHIN: dict[str, Callable[[socket.socket], None]] = {
