@@ -10,21 +10,22 @@ from typing import TYPE_CHECKING, Any
 from orobserve.generation import Outcome
 from orobserve.proxy import failures
 from orobserve.proxy.access_log import Entry
+from orobserve.proxy.call import Call
 from orobserve.proxy.failures import ProxyError, RefusedError
 from orobserve.proxy.headers import for_client, for_upstream
 from orobserve.proxy.inbound import CLOSE, HEADERS, LAST_UNTIL_CLOSE, TARGET, TEAR
 from orobserve.proxy.observation import Observation, Unobserved
-from orobserve.proxy.upstream import Call
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
     from orobserve.capture.observer import Observer
     from orobserve.proxy.access_log import AccessLog
+    from orobserve.proxy.call import Stream
     from orobserve.proxy.gate import Gate
     from orobserve.proxy.headers import Headers
     from orobserve.proxy.settings import ProxySettings
-    from orobserve.proxy.upstream import Stream, Upstream
+    from orobserve.proxy.upstream import Upstream
 
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]

@@ -13,7 +13,7 @@ from orobserve.proxy.incoming import Incoming
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orobserve.proxy.upstream import Call
+    from orobserve.proxy.call import Call
 
 _HIGH_WATER = 256 * 1024  # bytes that may wait for a slow client before the upstream is paused
 _HEAD_LIMIT = 256 * 1024

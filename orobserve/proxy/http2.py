@@ -17,7 +17,7 @@ from orobserve.proxy.failures import MalformedUpstreamError, UnreachableError, U
 from orobserve.proxy.incoming import Incoming
 
 if TYPE_CHECKING:
-    from orobserve.proxy.upstream import Call
+    from orobserve.proxy.call import Call
 
 _WINDOW = 1024 * 1024  # bytes of one call that may wait for a slow client
 _SHARED_WINDOW = 2**30  # of all calls together: a slow one must not hold up the others

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from orobserve.proxy import http1, http2
 from orobserve.proxy.failures import UnreachableError, UpstreamTimeoutError
@@ -15,46 +14,11 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from orobserve.proxy.headers import Headers
+    from orobserve.proxy.call import Call, Stream
     from orobserve.proxy.settings import ProxySettings
 
 _KEEP_SECONDS = 15.0  # servers close idle connections; one that closes just now costs its next call
 _PROBE_SECONDS = 60  # between TCP keep-alives: a silent stream must outlive what forgets idle connections
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """The head of a request, as it goes on. `chunked`: its body has no length."""
-
-    method: bytes
-    target: bytes
-    headers: Headers
-    chunked: bool
-
-
-class Stream(Protocol):
-    """A call on a connection: takes the request's body and gives the response.
-
-    Attributes:
-        complete: whether nothing is to come any more after what `read` has returned.
-    """
-
-    complete: bool
-
-    async def send(self, data: bytes) -> None:
-        """Send a piece of the request's body."""
-
-    def finish(self) -> None:
-        """End the request's body."""
-
-    async def head(self) -> tuple[int, Headers]:
-        """Return the response's status and headers."""
-
-    async def read(self) -> bytes:
-        """Return what has come of the response's body; empty at its end."""
-
-    def release(self) -> None:
-        """End the call; one that is not complete is cancelled at once."""
 
 
 class Upstream:
