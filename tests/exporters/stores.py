@@ -12,11 +12,11 @@ from uuid import uuid4
 
 import pytest
 
-from orobserve.delivery.destination import Destination
 from orobserve_exporters.s3 import S3
 from tests.delivery.clocks import VirtualClock
 from tests.delivery.servers import free_port
 from tests.exporters.generations import CHAT
+from tests.support.deliver import deliver as delivered
 from tests.support.programs import Program, program
 
 if TYPE_CHECKING:
@@ -142,15 +142,10 @@ def made_by(name: str) -> Iterator[Callable[..., S3]]:
 
 
 def deliver(exporter: DirectExporter, *batch: Generation, on_wait: Callable[[], None] | None = None) -> State:
-    """Deliver what fits in one batch as one, and shut down."""
+    """Deliver a batch; `on_wait` is called before each further attempt."""
     clock = VirtualClock()
-    destination = Destination("under-test", exporter, lambda sent: sent, clock=clock)
-    for generation in batch:
-        destination.offer(generation)
-    clock.skips, clock.on_wait = True, on_wait
-    destination.close(clock.now() + 10_000)
-    assert destination.join(clock.now() + 10_000)
-    return destination.state
+    clock.on_wait = on_wait
+    return delivered(exporter, batch, clock=clock)
 
 
 def calls(count: int) -> list[Generation]:

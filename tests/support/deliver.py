@@ -22,13 +22,14 @@ def deliver(
 ) -> State:
     """Deliver each batch as one, with as many attempts as it takes, and return what became of them."""
     clock = clock or VirtualClock()
+    clock.skips = True
     destination = Destination("under-test", exporter, lambda call: call, clock=clock)
     for batch in batches:
-        clock.skips = False  # all of a batch wait for each other
-        for call in batch:
-            destination.offer(call)
-        clock.skips = True
-        destination.wait(destination.hurry(), clock.now() + _PATIENCE)
+        with destination._worker._wake:  # its thread takes nothing before all is there, and asked for
+            for call in batch:
+                destination.offer(call)
+            target = destination.hurry()
+        destination.wait(target, clock.now() + _PATIENCE)
     destination.close(clock.now() + _PATIENCE)
     assert destination.join(clock.now() + _PATIENCE)
     return destination.state
