@@ -14,6 +14,7 @@ import os
 import re
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -291,11 +292,17 @@ def run(options: argparse.Namespace, cores: tuple[int, int], folder: Path, stack
     port = free_port()
     ours = [sys.executable, "-m", "orobserve", "proxy", "--listen", f"127.0.0.1:{port}"]
     ours += ["--upstream", f"http://127.0.0.1:{direct}"]
-    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{direct}"}
+    environment = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{direct}",
+        "OROBSERVE_LEDGER": str(folder / "ledger.db"),
+    }
     print(f"{'':<52}{'direct':>14}{'proxy':>14}")
     with started(ours, cores[1], environment, folder / "proxy.log") as process:
         ready(f"http://127.0.0.1:{port}/readyz")
         best = uvloop.run(measure(options, direct, port, process.pid))
+    with contextlib.closing(sqlite3.connect(folder / "ledger.db")) as ledger:
+        (count,) = ledger.execute("SELECT count(*) FROM calls").fetchone()
+    row("calls in the ledger", "", str(count))
     if options.litellm is not None:
         port = free_port()
         theirs = litellm_command(options.litellm, direct, port, folder)

@@ -7,19 +7,18 @@ What it answers is in the request's headers: `x-chunks` events, `x-gap` seconds 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
 
 HEAD = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-generation-id: gen-1763844830-bench\r\n"
-    b"transfer-encoding: chunked\r\n\r\n"
+    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-generation-id: {id}\r\ntransfer-encoding: chunked\r\n\r\n"
 )
-CHUNK = '{"id":"gen-1763844830-bench","object":"chat.completion.chunk","created":1763844830,"model":"openai/gpt-4o",'
+CHUNK = '{"id":"%s","object":"chat.completion.chunk","created":1763844830,"model":"openai/gpt-4o",'
 CHUNK += '"provider":"OpenAI","sent":%d,"choices":[{"index":0,"delta":{"role":"assistant","content":" word"},'
 CHUNK += '"finish_reason":null,"native_finish_reason":null,"logprobs":null}]}'
 USAGE = {"prompt_tokens": 420, "completion_tokens": 300, "total_tokens": 720, "cost": 0.00405}
 LAST = {
-    "id": "gen-1763844830-bench",
     "object": "chat.completion.chunk",
     "created": 1763844830,
     "model": "openai/gpt-4o",
@@ -35,22 +34,23 @@ def event(data: str) -> bytes:
     return b"%x\r\n%b\r\n" % (len(text), text)
 
 
-END = event(json.dumps(LAST)) + event("[DONE]") + b"0\r\n\r\n"
+_numbers = itertools.count(1)
 
 
 async def stream(writer: asyncio.StreamWriter, headers: dict[str, str]) -> None:
     """Answer with a stream."""
     gap = float(headers.get("x-gap", "0"))
-    writer.write(HEAD)
+    name = f"gen-1763844830-{next(_numbers)}"  # of its own: the ledger takes what has one name for one call
+    writer.write(HEAD.format(id=name).encode())
     if silence := float(headers.get("x-silence", "0")):
         await asyncio.sleep(silence)
     due = time.monotonic()
     for _ in range(int(headers.get("x-chunks", "300"))):
-        writer.write(event(CHUNK % time.monotonic_ns()))
+        writer.write(event(CHUNK % (name, time.monotonic_ns())))
         due += gap
         await asyncio.sleep(max(0.0, due - time.monotonic()) if gap else 0)
         await writer.drain()
-    writer.write(END)
+    writer.write(event(json.dumps({"id": name, **LAST})) + event("[DONE]") + b"0\r\n\r\n")
     await writer.drain()
 
 
