@@ -6,12 +6,12 @@ import json
 import logging
 import os
 import sys
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 import orobserve
+from orobserve import spend
 from orobserve.cli import demo_calls, table
 from orobserve.errors import ConfigurationError
 from orobserve.telemetry.console import is_terminal, money
@@ -19,6 +19,7 @@ from orobserve.testing import Simulator
 
 if TYPE_CHECKING:
     import argparse
+    from decimal import Decimal
 
     from orobserve.generation import Generation
 
@@ -104,11 +105,8 @@ def _live() -> Decimal | None:
     return None  # nobody but OpenRouter knows the bill
 
 
-def _total(seen: list[Generation]) -> tuple[Decimal, int]:
-    """Return the sum of the known costs, and how many calls that should cost something have none."""
-    costs = [generation.cost.total if generation.cost else None for generation in seen]
-    unknown = sum(cost is None and generation.error is None for cost, generation in zip(costs, seen, strict=True))
-    return sum((Decimal(repr(cost)) for cost in costs if cost is not None), Decimal(0)), unknown
+def _total(seen: list[Generation]) -> spend.Sum:
+    return spend.total(spend.by_model(map(spend.facts, seen)).values())
 
 
 def _show(seen: list[Generation], bill: Decimal | None) -> None:
@@ -116,9 +114,7 @@ def _show(seen: list[Generation], bill: Decimal | None) -> None:
     rows = [_cells(generation) for generation in seen]
     styles = ["bad" if generation.error else "" for generation in seen]
     table.write(out, _HEAD, rows, styles, _RIGHT)
-    total, unknown = _total(seen)
-    errors = sum(generation.error is not None for generation in seen)
-    table.summarise(out, len(seen), errors, total, unknown)
+    table.summarise(out, _total(seen))
     if bill is not None:
         out.write(f"The simulator's bill for all of them: {money(bill)}\n")
     out.write("\nIn your own code:  import orobserve; orobserve.instrument()\n")
@@ -157,7 +153,7 @@ def _count(tokens: int | None, generation: Generation) -> str:
 
 
 def _report(seen: list[Generation], bill: Decimal | None) -> dict[str, Any]:
-    total, unknown = _total(seen)
+    total = _total(seen)
     calls = [
         {
             "client": _told(generation, "client"),
@@ -178,7 +174,7 @@ def _report(seen: list[Generation], bill: Decimal | None) -> dict[str, Any]:
         }
         for generation in seen
     ]
-    report: dict[str, Any] = {"calls": calls, "total": float(total), "unpriced": unknown}
+    report: dict[str, Any] = {"calls": calls, "total": float(total.cost), "unpriced": total.unpriced}
     if bill is not None:
         report["bill"] = float(bill)
     return report

@@ -146,8 +146,7 @@ def _show(
     rows = [(*(_plain(part) for part in name), *_cells(each)) for name, each in zip(names, found, strict=True)]
     head = (*("key" if name == _KEY else name for name in by), *_HEAD)
     table.write(out, head, rows, [""] * len(rows), range(len(by), len(head)))
-    each = total[0]
-    table.summarise(out, each.calls, each.errors, each.cost, each.unpriced)
+    table.summarise(out, total[0])
 
 
 def _plain(text: str | None) -> str:

@@ -139,7 +139,7 @@ def _summarise(calls: list[spend.Facts], *, as_json: bool) -> None:
         return
     out.write("\n")
     table.write(out, _HEAD, [_row(name, each) for name, each in models.items()], [""] * len(models), _RIGHT)
-    table.summarise(out, total.calls, total.errors, total.cost, total.unpriced)
+    table.summarise(out, total)
 
 
 def _row(model: str, found: spend.Sum) -> tuple[str, ...]:

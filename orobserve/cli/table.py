@@ -10,7 +10,9 @@ from orobserve.telemetry.console import money
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from decimal import Decimal
+
+    from orobserve import spend
+    from orobserve.ledger import sums
 
 _STYLES = {"head": "\x1b[1m", "bad": "\x1b[31m", "dim": "\x1b[2m", "good": "\x1b[32m"}
 _RESET = "\x1b[0m"
@@ -51,11 +53,11 @@ def write(
         stream.write(style(line, name, stream) + "\n")
 
 
-def summarise(stream: TextIO, calls: int, errors: int, cost: Decimal | None, unpriced: int) -> None:
+def summarise(stream: TextIO, total: spend.Sum | sums.Sum) -> None:
     """Write the line below a table: how many calls, what they cost in USD, and of how many that is not known."""
-    line = f"{counted(calls, 'call')}, {counted(errors, 'error')}, total spend {money(cost)}"
-    if unpriced:
-        line += f", and {counted(unpriced, 'call')} whose cost is unknown (?)"
+    line = f"{counted(total.calls, 'call')}, {counted(total.errors, 'error')}, total spend {money(total.cost)}"
+    if total.unpriced:
+        line += f", and {counted(total.unpriced, 'call')} whose cost is unknown (?)"
     stream.write("\n" + style(line, "head", stream) + "\n")
 
 
