@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 KEYS = {"access_key_id": "AKIACANARY", "secret_access_key": "canary-secret-key", "region": "us-east-1"}
 STREAM_FOLDER = "records/"
+CLIENTS = ("obstore", "boto3")  # of S3
 
 
 def client(service: str, url: str) -> Any:

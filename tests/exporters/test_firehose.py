@@ -18,25 +18,16 @@ from orobserve.generation import Request, Trace
 from orobserve_exporters._row import COLUMNS
 from orobserve_exporters.firehose import Firehose
 from tests.delivery.servers import Answer, Ending, Server
-from tests.exporters import stores
 from tests.exporters.generations import CHAT, SAMPLES
 from tests.exporters.stores import calls, config, deliver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.exporters.stores import Moto
 
 pytest.importorskip("boto3", reason="no boto3: it is in the tox environment `warehouses`")
 
 TAKEN = Answer(body=b'{"FailedPutCount": 0, "RequestResponses": []}')
 ACTIVE = Answer(body=b'{"DeliveryStreamDescription": {"DeliveryStreamStatus": "ACTIVE"}}')
-
-
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
-    with stores.running(tmp_path_factory.mktemp("moto")) as server:
-        yield server
 
 
 def _make(url: str, stream: str = "calls", **settings: Any) -> Firehose:

@@ -19,7 +19,7 @@ from tests.exporters.generations import CHAT, SAMPLES, STARTED_AT
 from tests.exporters.stores import calls, config, deliver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from orobserve import Generation
     from tests.exporters.stores import Moto
@@ -32,24 +32,6 @@ pytest.importorskip("obstore", reason="no obstore: it is in the tox environment 
 MILLISECONDS = STARTED_AT // 1_000_000
 FOLDER = "openrouter-traces/2026-11-22"
 CHAT_KEY = f"{FOLDER}/workflow_12345-{MILLISECONDS}-gen-abc.json"
-CLIENTS = ("obstore", "boto3")
-
-
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
-    with stores.running(tmp_path_factory.mktemp("moto")) as server:
-        yield server
-
-
-@pytest.fixture
-def bucket(moto: Moto) -> str:
-    return moto.bucket()
-
-
-@pytest.fixture(params=CLIENTS)
-def make(request: pytest.FixtureRequest) -> Iterator[Make]:
-    with stores.made_by(request.param) as made:
-        yield made
 
 
 def _late(generation: Generation, usd: float) -> Generation:
@@ -125,7 +107,7 @@ def test_what_is_sent_again_changes_nothing(moto: Moto, bucket: str, make: Make)
 
 def test_both_clients_write_the_same(moto: Moto) -> None:
     sent = [*SAMPLES.values(), _traced("Ünï/日本 %41#?", api_key_name="Büro 1/2")]
-    buckets = {name: moto.bucket() for name in CLIENTS}
+    buckets = {name: moto.bucket() for name in stores.CLIENTS}
     client = stores.client("s3", moto.url)
     template = "{prefix}/{apiKeyName}/dt={date}"
     deliver(S3(config(S3, moto.url, bucket_name=buckets["obstore"], path_template=template)), *sent)

@@ -17,7 +17,7 @@ from tests.exporters.generations import CHAT
 from tests.exporters.stores import calls, config, deliver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from orobserve_exporters._bucket import Failure, Object
     from tests.exporters.stores import Moto
@@ -28,24 +28,6 @@ pytest.importorskip("boto3", reason="no boto3: it is in the tox environment `war
 pytest.importorskip("obstore", reason="no obstore: it is in the tox environment `warehouses`")
 
 TAKEN = Answer(headers={"ETag": '"x"'}, body=b"")
-CLIENTS = ("obstore", "boto3")
-
-
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
-    with stores.running(tmp_path_factory.mktemp("moto")) as server:
-        yield server
-
-
-@pytest.fixture
-def bucket(moto: Moto) -> str:
-    return moto.bucket()
-
-
-@pytest.fixture(params=CLIENTS)
-def make(request: pytest.FixtureRequest) -> Iterator[Make]:
-    with stores.made_by(request.param) as made:
-        yield made
 
 
 def _xml(status: int, code: str) -> Answer:
