@@ -56,16 +56,19 @@ def _agent(sim: Simulator) -> Iterator[Any]:
     from pydantic_ai.models.openrouter import OpenRouterModel
     from pydantic_ai.providers.openrouter import OpenRouterProvider
 
-    # Pydantic AI's sync functions run this loop; its client has to be closed in it, too.
+    # Pydantic AI's sync functions run the thread's loop, or set one of their own where that is gone by then (as a
+    # finalizer of something else may have it); the client has to be closed in the one that was used.
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     client = AsyncOpenAI(base_url=sim.url, api_key="k", max_retries=0)
     try:
         yield Agent(OpenRouterModel(MODEL, provider=OpenRouterProvider(openai_client=client)))
     finally:
-        loop.run_until_complete(client.close())
-        loop.run_until_complete(loop.shutdown_asyncgens())
+        used = asyncio.get_event_loop()
+        used.run_until_complete(client.close())
+        used.run_until_complete(used.shutdown_asyncgens())
         asyncio.set_event_loop(None)
+        used.close()
         loop.close()
 
 
