@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING, TextIO
@@ -10,6 +11,10 @@ if TYPE_CHECKING:
     from orobserve.generation import Generation
 
 _DIM, _RED, _RESET = "\x1b[2m", "\x1b[31m", "\x1b[0m"
+# What a terminal obeys instead of showing it, or what reorders a line: controls (C0, C1), the marks and embeddings of
+# bidirectional text, line and paragraph separators; and half surrogate pairs, which no stream can encode.
+_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_LINE_END = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 HINT = (
     "orobserve: no tracer provider and no OTEL_EXPORTER_OTLP_ENDPOINT, so each call is shown here; "
     "see the README to send spans somewhere"
@@ -19,6 +24,21 @@ HINT = (
 def is_terminal(stream: TextIO) -> bool:
     """Tell whether a person is looking."""
     return bool(getattr(stream, "isatty", lambda: False)())
+
+
+def plain(text: str | None, *, lines: bool = False) -> str:
+    """Return a text that a terminal shows and does not obey, whoever wrote it.
+
+    Args:
+        text: None is shown as `-`.
+        lines: whether its lines are kept, and its tabs as spaces.
+    """
+    if text is None:
+        return "-"
+    if not lines:
+        return _UNSHOWN.sub("\ufffd", text)
+    found = _LINE_END.sub("\n", text).replace("\t", "    ")
+    return "\n".join(_UNSHOWN.sub("\ufffd", line) for line in found.split("\n"))
 
 
 def money(total: float | Decimal | None) -> str:
@@ -47,7 +67,7 @@ def line(generation: Generation) -> str:
         generation.error.type if generation.error else None,
         generation.outcome.value if generation.outcome.value in {"cancelled", "abandoned"} else None,
     ]
-    return " · ".join(part for part in parts if part)
+    return plain(" · ".join(part for part in parts if part))
 
 
 def _shown(tokens: int | None) -> str:
