@@ -30,16 +30,19 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Tracer
 
+    from orobserve.budgets.watch import Watch
     from orobserve.config import Config
     from orobserve.delivery.hub import Hub
     from orobserve.delivery.state import State
     from orobserve.generation import Generation
+    from orobserve.ledger.flights import Flights
     from orobserve.ledger.writer import Ledger
     from orobserve.telemetry.waiting import Waiting
     from orobserve.wire.exchange import Exchange
 
 FLUSH_BUDGET = 10.0  # seconds
 EXIT_BUDGET = 2.0
+_RECEIVERS = ("ledger", "hub", "watch")  # in the order in which they are closed
 
 _lock = threading.RLock()
 _worker = Worker()
@@ -72,6 +75,21 @@ def instrument_client(target: Any, given: Mapping[str, Any]) -> None:  # noqa: A
 
 def _observer(settings: Config) -> Observer:
     outlets = _Outlets(settings)
+    _enricher.configure(settings)
+    _close_receivers(EXIT_BUDGET)
+    if settings.ledger:
+        from orobserve.ledger import assembly  # noqa: PLC0415 - brings SQLite
+        from orobserve.ledger.flights import Flights  # noqa: PLC0415
+
+        _state["ledger"] = assembly.assemble(settings, outlets.lose)
+        _state["flights"] = Flights(assembly.path_of(settings))
+    if settings.budgets:
+        from orobserve.budgets.watch import Watch  # noqa: PLC0415 - brings SQLite, and an HTTP client
+
+        ledger = _state.get("ledger")
+        _state["watch"] = Watch(settings.budgets, settings.api_key_labels, ledger=ledger, on_drop=outlets.lose)
+    if settings.ledger or settings.budgets:
+        _endings.at_exit(_at_exit)  # also where no call has a span of ours
     recorder = Recorder(
         settings,
         tracer=outlets.tracer,
@@ -81,13 +99,7 @@ def _observer(settings: Config) -> Observer:
         listen=outlets.listen,
         enrich=outlets.enrich,
     )
-    _enricher.configure(settings)
-    _close_receivers(EXIT_BUDGET)
-    if settings.ledger:
-        from orobserve.ledger import assembly  # noqa: PLC0415 - brings SQLite
-
-        _state["ledger"] = assembly.assemble(settings, outlets.lose)
-        _endings.at_exit(_at_exit)  # also where no call has a span of ours
+    recorder.flights = _state.get("flights")
     if settings.destinations:
         from orobserve.delivery.assembly import assemble  # noqa: PLC0415 - brings an HTTP client
 
@@ -164,13 +176,18 @@ class _Outlets:
 
     def listen(self) -> Callable[[Generation], None] | None:
         """Return who gets the finished records, if anybody does."""
-        return self._hand_out if _worker.has_callbacks or "hub" in _state or "ledger" in _state else None
+        has_takers = _worker.has_callbacks or not _state.keys().isdisjoint(_RECEIVERS)
+        return self._hand_out if has_takers else None
 
     def _hand_out(self, generation: Generation) -> None:
         ledger: Ledger | None = _state.get("ledger")
         if ledger is not None:
             with guard:
                 ledger.offer(generation)
+        watch: Watch | None = _state.get("watch")
+        if watch is not None:
+            with guard:
+                watch.offer(generation)  # after the ledger, which it asks
         hub: Hub | None = _state.get("hub")
         if hub is not None and not _is_taken_over():
             is_late = generation.enrichment is not None and generation.enrichment.is_late
@@ -196,16 +213,19 @@ def _deliveries() -> list[State]:
     return hub.states() if hub is not None else []
 
 
-def _takers() -> list[Ledger | Worker | Hub]:
+def _takers() -> list[Ledger | Worker | Hub | Watch]:
     """Return who gets every record: the ledger, which takes milliseconds, before those that may take all the time."""
-    found = (_state.get("ledger"), _worker, _state.get("hub"))
+    found = (_state.get("ledger"), _worker, _state.get("hub"), _state.get("watch"))
     return [taker for taker in found if taker is not None]
 
 
 def _close_receivers(timeout: float) -> None:
     until = time.monotonic() + timeout
-    for name in ("ledger", "hub"):
-        receiver: Ledger | Hub | None = _state.pop(name, None)
+    flights: Flights | None = _state.pop("flights", None)
+    if flights is not None:
+        flights.close()
+    for name in _RECEIVERS:
+        receiver: Ledger | Hub | Watch | None = _state.pop(name, None)
         if receiver is not None:
             receiver.close(_left(until))
 

@@ -179,7 +179,7 @@ def _source(name: str, environ: Mapping[str, str], file: config_file.File | None
 
 
 def _plain(name: str, value: Any) -> Any:  # noqa: ANN401 - of any setting
-    if name == "destinations":
+    if name in {"destinations", "budgets"}:
         return [str(getattr(item, "name", item)) for item in value]
     if value is None or isinstance(value, (bool, int, float)):
         return value

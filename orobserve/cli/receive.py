@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from orobserve import config
+from orobserve.budgets.watch import Watch
 from orobserve.cli import table
 from orobserve.errors import ConfigurationError
 from orobserve.telemetry.console import Console
@@ -127,6 +128,8 @@ def run(options: argparse.Namespace) -> int:
     show = Console() if options.console else None
     ledger = None if settings.ledger is False else ledgers.assemble(settings)
     intake = Intake(hub, every=options.all, hosts=settings.hosts, ledger=ledger, hold=_hold(settings), listen=show)
+    if settings.budgets:
+        intake.watch = Watch(settings.budgets, settings.api_key_labels, ledger=ledger)
     receiver = Receiver(
         intake,
         token=token,
@@ -176,6 +179,8 @@ def _end(hub: Hub, intake: Intake, options: argparse.Namespace, ledger: Ledger |
     if ledger is not None:
         ledger.close(max(0.0, until - time.monotonic()))
     hub.close(max(0.0, until - time.monotonic()))
+    if intake.watch is not None:
+        intake.watch.close(max(0.0, until - time.monotonic()))
     states = [*([] if ledger is None else [ledger.state]), *hub.states()]
     lost = [sum(each.dropped.values()) + each.rejected + each.queued for each in states]
     fates = [{"delivered": each.delivered, "lost": gone} for each, gone in zip(states, lost, strict=True)]

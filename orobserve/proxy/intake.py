@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
+    from orobserve.budgets.watch import Watch
     from orobserve.delivery.hub import Hub
     from orobserve.generation import Generation
     from orobserve.ledger.writer import Ledger
@@ -55,6 +56,7 @@ class Intake:
         if ledger is not None:
             self._captured = Captured(ledger, hold, self._hand_on, self._found_captured, self._has_room_beyond)
         self._listen = listen
+        self.watch: Watch | None = None  # looks after the budgets, where there are any
         self.counts: Counter[str] = Counter()  # spans: new, update, known, captured, ignored, unreadable
 
     def read(self, spans: Iterable[Received]) -> tuple[list[Generation], int]:
@@ -115,6 +117,9 @@ class Intake:
         (self._hub.offer_update if is_update else self._hub.offer)(record)
         if self._ledger is not None:
             self._ledger.offer(record)
+        if self.watch is not None:
+            with guard:
+                self.watch.offer(record)
         if not is_update and self._listen is not None:
             with guard:
                 self._listen(record)
