@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from orobserve.budget_settings import Budget, bounds, parse
 from orobserve.budgets.notices import Notices, desktop_command
 from orobserve.budgets.watch import Watch
+from orobserve.delivery.clock import Clock
 from orobserve.generation import Error, Outcome, Timing
 from orobserve.ledger.store import Keep
 from orobserve.ledger.writer import Ledger
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
 PATIENCE = 30.0
 
 
+class Then(Clock):
+    """The time at which the calls were made."""
+
+    def epoch(self) -> int:
+        return NOON
+
+
 class Told:
     """Watches with the same budgets, and all that they tell."""
 
@@ -38,7 +46,7 @@ class Told:
         budgets = [replace(each, callback=self.alerts.append) for each in parse("budgets", list(given))]
         self.ledgers = [Ledger(path, Keep()) for _ in range(watches)] if path else [None] * watches
         self.watches = [
-            Watch(budgets, labels or {}, ledger=ledger, notices=Notices(VirtualClock(skips=True)))
+            Watch(budgets, labels or {}, ledger=ledger, clock=Then(), notices=Notices(VirtualClock(skips=True)))
             for ledger in self.ledgers
         ]
 
