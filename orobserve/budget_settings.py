@@ -168,7 +168,11 @@ def _amount(setting: str, given: object) -> Decimal:
 
 
 def _thresholds(setting: str, given: object) -> tuple[float, ...]:
-    found = [number(each) for each in given] if isinstance(given, (list, tuple)) else []
+    found = (
+        [number(str(each) if isinstance(each, Decimal) else each) for each in given]
+        if isinstance(given, (list, tuple))
+        else []
+    )
     known = sorted({each for each in found if each is not None and each > 0})
     if not known or None in found or len(known) != len(found):
         raise ConfigurationError(
