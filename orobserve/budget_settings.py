@@ -68,7 +68,7 @@ def _name(budget: Budget) -> str:
         whose = f" of {budget.by} {budget.value[:8] if is_hash else budget.value}"
     elif budget.by is not None:
         whose = f" by {budget.by}"
-    return f"${budget.amount:f} a {budget.period}{whose}"
+    return f"${budget.amount:f} {'an' if budget.period == 'hour' else 'a'} {budget.period}{whose}"
 
 
 def bounds(period: str, moment: int) -> tuple[int, int]:

@@ -121,14 +121,17 @@ def stored(
     found = {}
     wanted = set(places)
     for number, start in {(place.budget, place.start) for place in wanted}:
-        for group, each in _asked(reader, budgets[number], start, labels):
+        for group, each in spent_by_group(reader, budgets[number], start, labels):
             place = Place(number, start, group)
             if place in wanted:
                 found[place] = Spent(each.cost or Decimal(0), each.unpriced)
     return found
 
 
-def _asked(reader: Reader, budget: Budget, start: int, labels: Mapping[str, str]) -> list[tuple[str | None, Sum]]:
+def spent_by_group(
+    reader: Reader, budget: Budget, start: int, labels: Mapping[str, str]
+) -> list[tuple[str | None, Sum]]:
+    """Return whose calls of a period come to what; a single one without a group for a budget of everything."""
     since, until = bounds(budget.period, start)
     only = value_of(budget, labels)
     if budget.by is None or only is not None:

@@ -8,7 +8,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from orobserve._version import __version__
-from orobserve.cli import demo, destinations, doctor, probe, proxy, receive, report, run
+from orobserve.cli import demo, destinations, doctor, probe, proxy, receive, reconcile, report, run
+from orobserve.cli import top as live
 from orobserve.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -41,8 +42,10 @@ def parser() -> argparse.ArgumentParser:
     probe.add(commands)
     proxy.add(commands)
     receive.add(commands)
+    reconcile.add(commands)
     report.add(commands)
     run.add(commands)
+    live.add(commands)
     return top
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _STYLES = {"head": "\x1b[1m", "bad": "\x1b[31m", "dim": "\x1b[2m", "good": "\x1b[32m"}
 _RESET = "\x1b[0m"
-_RICH_STYLES = {"head": "bold", "bad": "red", "dim": "dim", "good": "green", "": ""}
+RICH_STYLES = {"head": "bold", "bad": "red", "dim": "dim", "good": "green", "": ""}
 
 
 def coloured(stream: TextIO) -> bool:
@@ -74,12 +74,12 @@ def _write_rich(
     def cell(text: str) -> Text:
         return Text(text, no_wrap=True, overflow="ellipsis")
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=_RICH_STYLES["head"])
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=RICH_STYLES["head"])
     for column, title in enumerate(head):
         is_right = column in right
         table.add_column(cell(title), justify="right" if is_right else "left", no_wrap=is_right, overflow="ellipsis")
     for row, name in zip(rows, styles, strict=True):
-        table.add_row(*map(cell, row), style=_RICH_STYLES[name])
+        table.add_row(*map(cell, row), style=RICH_STYLES[name])
     width = shutil.get_terminal_size().columns
     console = Console(
         file=stream,
