@@ -54,7 +54,7 @@ def wanted(options: argparse.Namespace, settings: Config) -> Filter:
         since=moment("--since", options.since, now),
         until=moment("--until", options.until, now),
         **{name: getattr(options, name) for name in ("model", "provider", "user", "session", "tag")},
-        api_key=_hash(options.key, settings.api_key_labels),
+        api_key=key_hash(options.key, settings.api_key_labels),
         error=True if options.errors else None,
     )
 
@@ -108,5 +108,6 @@ def key_name(hash_: str | None, labels: Mapping[str, str]) -> str | None:
     return None if hash_ is None else labels.get(hash_, hash_[:_SHOWN])
 
 
-def _hash(given: str | None, labels: Mapping[str, str]) -> str | None:
+def key_hash(given: str | None, labels: Mapping[str, str]) -> str | None:
+    """Return the hash of a key that was given by the user's label for it, or by its hash."""
     return next((key for key, label in labels.items() if label == given), given)
