@@ -41,7 +41,7 @@ class Alert:
     @property
     def title(self) -> str:
         """The budget and the threshold."""
-        return f"OpenRouter budget {shown(self.budget.name)}: {self.threshold:.4%}".replace(".0000", "") + " reached"
+        return f"OpenRouter budget {shown(self.budget.name)}: {self.threshold * 100:g}% reached"
 
     @property
     def details(self) -> str:

@@ -47,7 +47,7 @@ needs OPENROUTER_MANAGEMENT_KEY (https://openrouter.ai/settings/management-keys)
 of single calls: those whose cost the ledger does not know, and those of models that differ.
 
 what OpenRouter can tell: its activity is added up by day, model and endpoint, for the last 30 completed days, so
-calls that only OpenRouter knows (another program's, say, or lost ones) are counted here but cannot be named. Calls that
+calls that only OpenRouter knows (another program's, say, or lost ones) are counted here, not named. Calls that
 failed may or may not be in its counts. Tokens are shown, and decide nothing. A call around midnight may be on either
 day.
 
@@ -95,11 +95,8 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type to its
         "--limit", default="500", metavar="N", help="records of single calls that are asked for (default: 500)"
     )
     command.add_argument("--fix", action="store_true", help="write the costs that were found into the ledger")
-    command.add_argument(
-        "--base-url",
-        default=os.environ.get("OPENROUTER_BASE_URL", account.BASE),
-        help=f"of OpenRouter's API ({account.BASE})",
-    )
+    base = os.environ.get("OPENROUTER_BASE_URL", account.BASE)
+    command.add_argument("--base-url", default=base, help=f"of OpenRouter's API ({account.BASE})")
     command.add_argument("--json", action="store_true", help="machine-readable output")
     command.set_defaults(run=run)
 
@@ -206,6 +203,8 @@ def _show(task: _Task, compared: Sequence[Comparison], credits_: Credits) -> Non
     verdict = "they differ:" if wrong else f"ledger and OpenRouter agree within {money(task.tolerance)} a model"
     out.write(f"{task.day} (UTC){whose}: {verdict}\n")
     out.write("".join(f"{line}\n" for line in wrong))
+    if any((each.theirs or reconcile.Figures()).calls > (each.ours or reconcile.Figures()).calls for each in compared):
+        out.write("OpenRouter adds its calls up by day, model and endpoint: those that only it knows have no names\n")
     if ours.unpriced:
         out.write(f"{table.counted(ours.unpriced, 'call')} of the ledger without a known cost (?)\n")
     if wrong and (near := _near_midnight(task)):
@@ -240,7 +239,7 @@ def _show_findings(findings: Sequence[Finding], more: int, fixed: int) -> None:
     for status, what in (
         ("found", "whose cost was unknown, and is found"),
         ("other", "that cost something else than the ledger has"),
-        ("same", "as the ledger has it"),
+        ("same", "that cost what the ledger has"),
         ("not_found", f"of which OpenRouter has no record for {_API_KEY}: another key's, or gone"),
         ("unauthorized", f"not asked for: OpenRouter refuses {_API_KEY}"),
         ("error", "that OpenRouter did not answer for"),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _FULL, _EMPTY = "█", "░"
 _WARN = Decimal("0.8")
+_WIDE = 100  # characters from which on there is room for the provider
 _LEAST = 3  # rows of a table, if there is any room
 _TITLES = ("$/min", "share", "calls/min", "out tok/s", "errors", "today")
 
@@ -101,13 +102,13 @@ def _history(view: View, width: int) -> list[Line]:
 def _bar(bar: Bar, width: int) -> Line:
     spent, amount = bar.spent or Decimal(0), bar.budget.amount
     part = spent / amount
-    size = max(10, min(30, width - 50))
+    size = max(10, min(30, width - 60))
     full = min(size, int(part * size))
-    name = plain(bar.budget.name) + (f": {plain(bar.group)}" if bar.group is not None else "")
-    unknown = f" + {bar.unpriced} unpriced" if bar.unpriced else ""
-    said = f"[{_FULL * full}{_EMPTY * (size - full)}] {dollars(spent)}/{dollars(amount)} ({part:.0%}){unknown}"
+    name = (f"{plain(bar.group)}: " if bar.group is not None else "") + plain(bar.budget.name)
+    unknown = f" + {bar.unpriced} ?" if bar.unpriced else ""
+    said = f"[{_FULL * full}{_EMPTY * (size - full)}] {dollars(spent)}{unknown} of {dollars(amount)} ({part:.0%})"
     style = "bad" if part >= 1 else "head" if part >= _WARN else ""
-    return Line(f"{_fit(name, max(12, width - len(said) - 1))} {said}", style)
+    return Line(f"{_fit(name, max(8, width - size - 37))} {said}", style)
 
 
 def _groups(view: View, width: int) -> list[Line]:
@@ -138,12 +139,12 @@ def _call(row: Row, width: int) -> Line:
     when = f"{datetime.fromtimestamp(row.started_at // 10**9, timezone.utc):%H:%M:%S}"
     tokens = f"{_known(row.input_tokens)}→{_known(row.output_tokens)}"
     took = "?" if row.duration is None else f"{row.duration / 1e9:.1f} s"
-    who = row.error or row.user or row.name or ""
-    rest = f"{tokens:>13} {dollars(row.cost):>10} {took:>8}  {plain(who)[: max(8, width // 5)]}".rstrip()
-    name = plain(row.model or row.operation) + (f" via {plain(row.provider)}" if row.provider else "")
-    return Line(
-        f"{when} {_fit(name, max(12, width - 46 - max(8, width // 5) + 2))} {rest}", "bad" if row.failed else ""
-    )
+    who = plain(row.error or row.user or row.name or "")
+    is_wide = width >= _WIDE
+    name = plain(row.model or row.operation) + (f" via {plain(row.provider)}" if row.provider and is_wide else "")
+    size = 30 if is_wide else 19  # of the last column
+    rest = f"{tokens:>11} {dollars(row.cost):>9} {took:>6}  {_cut(who, size)}".rstrip()
+    return Line(f"{when} {_fit(name, max(12, width - 40 - size))} {rest}", "bad" if row.failed else "")
 
 
 def _known(count: int | None) -> str:

@@ -54,7 +54,8 @@ class Flights:
 
     def reset(self) -> None:
         """Begin anew, in a forked child: what is in flight is the parent's."""
-        self._changed = threading.Condition()  # re-entrant: the garbage collector may end a call while it is held
+        self._lock = threading.RLock()  # re-entrant: the garbage collector may end a call while it is held
+        self._changed = threading.Condition(self._lock)
         self._process = uuid4().hex
         self._count = 0
         self._asleep = True
@@ -63,7 +64,7 @@ class Flights:
 
     def begin(self) -> None:
         """Note a call in flight."""
-        with self._changed:
+        with self._lock:
             self._count += 1
             if self._asleep and not self._closed:
                 self._asleep = False
@@ -72,7 +73,7 @@ class Flights:
 
     def end(self) -> None:
         """Note that a call is no longer in flight."""
-        with self._changed:
+        with self._lock:
             self._count -= 1
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -18,17 +19,22 @@ from orobserve.budget_settings import Budget, bounds, parse
 from orobserve.budgets.notices import Notices, desktop_command
 from orobserve.budgets.watch import Watch
 from orobserve.delivery.clock import Clock
+from orobserve.delivery.hub import Hub
 from orobserve.generation import Error, Outcome, Timing
 from orobserve.ledger.store import Keep
 from orobserve.ledger.writer import Ledger
+from orobserve.proxy.intake import Intake
 from tests.delivery.clocks import VirtualClock
 from tests.ledger.records import DAY, SECOND, call, late, priced, stored
+from tests.scripts.programs import CALL as SAME_CALL
+from tests.scripts.programs import run_program
 
 if TYPE_CHECKING:
     from orobserve.budgets import Alert
     from orobserve.generation import Generation
 
 PATIENCE = 30.0
+CALL = SAME_CALL.replace('"gen-1"', '"gen-" + __import__("uuid").uuid4().hex')  # each another call
 
 
 class Then(Clock):
@@ -256,3 +262,34 @@ def test_costs_are_exact() -> None:
     told.offer(at(3, NOON, 0.1))
     told.close()
     assert told.reached == [(None, 1.0, Decimal("0.3"))]
+
+
+def test_what_broadcast_tells_counts_too() -> None:
+    told = Told("1/day")
+    intake = Intake(Hub([]))
+    intake.watch = told.watches[0]
+    intake.offer([at(1, NOON, None), at(2, NOON, 0.5)])
+    intake.offer([at(1, NOON, 0.4)])  # the same call, told again with its cost
+    assert told.watches[0].flush(PATIENCE)
+    told.close()
+    assert told.reached == [(None, 0.8, Decimal("0.9"))]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_counts_its_own() -> None:
+    source = f"""
+import os
+import httpx, orobserve
+{CALL}
+orobserve.instrument(budgets="1/day")
+call(httpx)
+assert orobserve.flush(20.0)
+child = os.fork()
+if not child:
+    call(httpx)
+    assert orobserve.flush(20.0)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+call(httpx)
+"""
+    assert run_program(source).stderr.count("reached") == 2  # of the parent, at its second call: 0.8 and 1.0

@@ -91,7 +91,7 @@ def test_one_frame(ledger: Path, capsys: pytest.CaptureFixture[str], monkeypatch
     assert lines[2] == "today  $3.50 + ? (5 calls, 1 unpriced)   month  $7.50 + ?"
     assert lines[3].startswith("$/min  ")
     assert lines[3].endswith("peak $2.00")
-    assert "$3.50/$5.00 (70%) + 1 unpriced" in lines[5]
+    assert "$3.50 + 1 ? of $5.00 (70%)" in lines[5]
     table = [" ".join(line.split()) for line in lines[7:11]]
     assert table == [
         "by model, last 5 min $/min share calls/min out tok/s errors today",
@@ -132,9 +132,9 @@ def test_bars_of_the_settings_show_the_dearest(
 ) -> None:
     monkeypatch.setenv("OROBSERVE_BUDGETS", '[{"amount": 2, "by": "user", "name": "each"}]')
     text = run(capsys, "--once")
-    assert "each: ada" in text
-    assert "$3.25/$2.00 (162%)" in text
-    assert text.index("each: ada") < text.index("each: bob")
+    assert "ada: each" in text
+    assert "of $2.00 (162%)" in text
+    assert text.index("ada: each") < text.index("bob: each")
 
 
 def test_calls_in_flight_of_another_process(ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,7 +179,7 @@ def test_an_empty_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     text = run(capsys, "--once", "--budget", "1")
     assert "$0.00/min" in text
     assert "today  $0.00 (0 calls)" in text
-    assert "$0.00/$1.00 (0%)" in text
+    assert "$0.00 of $1.00 (0%)" in text
 
 
 @pytest.mark.parametrize(

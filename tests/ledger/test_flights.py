@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
+from orobserve.ledger import flights as module
 from orobserve.ledger.flights import Flights, in_flight
+from orobserve.testing import Scenario, Simulator
 from tests.delivery.clocks import VirtualClock
 from tests.ledger.records import call, stored
 from tests.scripts.programs import run_program
@@ -18,6 +22,8 @@ from tests.scripts.programs import run_program
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.conftest import Telemetry
 
 
 @pytest.fixture
@@ -114,3 +120,27 @@ def test_a_forked_child_has_none_of_its_parents(path: Path) -> None:
     assert flights._count == 1
     """
     run_program(source, str(path))
+
+
+def test_an_open_stream_is_in_flight(
+    sim: Simulator, telemetry: Telemetry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_STEP", 0.01)
+    path = tmp_path / "ledger.db"
+    telemetry.instrument(hosts=[sim.root], ledger=path)
+    sim.next(Scenario(hold_after=1))
+    body = {"model": "openai/gpt-4o", "stream": True, "messages": [{"role": "user", "content": "What is up?"}]}
+
+    def until(calls: int) -> None:
+        deadline = time.monotonic() + 20
+        while not path.exists() or in_flight(path, time.time_ns()).calls != calls:
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.01)
+
+    headers = {"Authorization": "Bearer sk-or-v1-x"}
+    with httpx.stream("POST", f"{sim.url}/chat/completions", json=body, headers=headers, timeout=30) as response:
+        lines = response.iter_lines()
+        next(lines)
+        until(1)
+        lines.close()
+    until(0)
