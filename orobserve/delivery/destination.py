@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from orobserve._guard import guard
 from orobserve.delivery.clock import Clock
 from orobserve.delivery.exporter import DirectExporter, Result, Verdict
+from orobserve.delivery.letters import Letter, Outcomes, grouped
 from orobserve.delivery.sender import Sender
 from orobserve.delivery.state import Drop, State, Tally
 from orobserve.delivery.worker import Worker, weigh
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from orobserve.delivery.exporter import Conversation, HTTPExporter, HTTPResponse, Step
+    from orobserve.delivery.letters import Receipt
     from orobserve.generation import Generation
 
 _NO_TIME = "there was no time left to send them"
+_UNQUEUED = {Drop.QUEUE_FULL: "the queue is full", Drop.SHUTDOWN: "the destination is closed"}
 _all: weakref.WeakSet[Destination] = weakref.WeakSet()
 
 
@@ -40,6 +43,7 @@ class Destination:
         linger: seconds that the first generation of a batch waits for others, if not those of the exporter's limits.
         sender: how attempts are made, and how long; one for each destination.
         clock: the time.
+        place: tells it apart from others of its name, which other programs may have set up differently.
     """
 
     def __init__(
@@ -52,14 +56,17 @@ class Destination:
         linger: float | None = None,
         sender: Sender | None = None,
         clock: Clock | None = None,
+        place: str = "",
     ) -> None:
         self.name = name
+        self.place = place
         self.exporter = exporter
         self._policy = policy
         self._clock = clock or Clock()
         self._sender = sender or Sender(timeout=exporter.LIMITS.timeout, clock=self._clock)
         self._tally = Tally(name, exporter.TYPE)
-        self._worker = Worker(
+        self.outcomes = Outcomes(self._tally, self._clock)
+        self._worker: Worker[Letter] = Worker(
             f"orobserve-{name}", take=self._take, deliver=self._deliver, finish=self._finish, clock=self._clock
         )
         self._worker.capacity, self._worker.size = capacity, exporter.LIMITS.items
@@ -82,17 +89,23 @@ class Destination:
         """The counters as they stand."""
         return self._tally.state(self._worker.queued)
 
-    def offer(self, generation: Generation, weight: int | None = None) -> None:
+    @property
+    def failing(self) -> bool:
+        """Whether the last attempt was in vain."""
+        return self._fails
+
+    def offer(self, generation: Generation, weight: int | None = None, receipt: Receipt | None = None) -> None:
         """Queue a generation; never waits, and tells nobody but the counters when there is no room.
 
         Args:
             generation: the record.
             weight: its `weigh`, where that is known already.
+            receipt: where it is kept until it is settled, if it is.
         """
-        lost = self._worker.put(generation, weigh(generation) if weight is None else weight)
+        letter = Letter(generation, receipt)
+        lost = self._worker.put(letter, weigh(generation) if weight is None else weight)
         if lost is not None:
-            reason = "the queue is full" if lost is Drop.QUEUE_FULL else "the destination is closed"
-            self._tally.dropped(lost, 1, reason)
+            self.outcomes.unsent(lost, [letter], _UNQUEUED[lost])
 
     def has_room(self, weight: int) -> bool:
         """Tell whether the queue has room for a generation of that `weigh`, or there is no use in waiting for it."""
@@ -117,7 +130,7 @@ class Destination:
             return True
         left = self._worker.join(deadline)
         if left:
-            self._tally.dropped(Drop.SHUTDOWN, left, _NO_TIME)
+            self.outcomes.unsent(Drop.SHUTDOWN, left, _NO_TIME)
         return self._worker.finished
 
     def after_fork(self) -> None:
@@ -127,47 +140,59 @@ class Destination:
         self._sender.forget()
         self._holds = False
 
-    def _take(self, generation: Generation) -> Generation | None:
+    def _take(self, letter: Letter) -> Letter | None:
         with guard:
-            kept = self._policy(generation)
+            kept = self._policy(letter.generation)
             if kept is None:
-                self._tally.withheld()
-            return kept
-        self._tally.dropped(Drop.POLICY, 1, "a filter, sampler or mask raised an error")
+                self.outcomes.withheld(letter)
+                return None
+            return Letter(kept, letter.receipt)
+        self.outcomes.refused(Drop.POLICY, [letter], "a filter, sampler or mask raised an error")
         return None
 
-    def _deliver(self, batch: list[Generation]) -> None:
-        deadline = self._clock.now() + self._sender.patience
+    def _deliver(self, batch: list[Letter]) -> None:
+        """Try for as long as the sender has patience what is new, and once what has failed before: it comes again."""
         self._holds = True
-        parts = [batch]
+        patience, is_tried = self._sender.patience, False
+        for letters in filter(None, grouped(batch)):
+            if is_tried and self._fails:
+                self.outcomes.unsent(Drop.EXPIRED, letters, "the destination does not take others either")
+            else:
+                has_failed = letters[0].receipt is not None and letters[0].receipt.attempts > 0
+                self._deliver_by(letters, self._clock.now() + (0.0 if has_failed else patience))
+                is_tried = True
+
+    def _deliver_by(self, letters: list[Letter], deadline: float) -> None:
+        parts = [letters]
         while parts:
             part = parts.pop()
             if self._worker.expired:
-                self._tally.dropped(Drop.SHUTDOWN, len(part), _NO_TIME)
+                self.outcomes.unsent(Drop.SHUTDOWN, part, _NO_TIME)
                 continue
             smaller = None
             with guard:
                 smaller = self._deliver_part(part, deadline)
             if smaller is None:
-                self._tally.dropped(Drop.REJECTED, len(part), "the exporter's answer makes no sense; see the log")
+                self.outcomes.refused(Drop.REJECTED, part, "the exporter's answer makes no sense; see the log")
             else:
                 parts += reversed(smaller)
 
-    def _deliver_part(self, part: list[Generation], deadline: float) -> list[list[Generation]]:
+    def _deliver_part(self, part: list[Letter], deadline: float) -> list[list[Letter]]:
         """Deliver or drop; returns the smaller parts that are to be tried instead."""
         exporter = self.exporter
+        batch = [letter.generation for letter in part]
         if isinstance(exporter, DirectExporter):
-            result = self._persist(partial(self._export, exporter, part), deadline)
+            result = self._persist(partial(self._export, exporter, batch), deadline)
         else:
             found = None
             with guard:
-                found = self._converse(exporter.deliver(part), deadline)
+                found = self._converse(exporter.deliver(batch), deadline)
             if found is None:
                 return self._singly(part)
             result = found
         if result.verdict is Verdict.TOO_LARGE:
             return self._smaller(part, result.reason)
-        self._settle(result, len(part))
+        self._settle(result, part)
         return []
 
     def _converse(self, conversation: Conversation, deadline: float) -> Result:
@@ -228,35 +253,38 @@ class Destination:
                 return result
             self._tally.retried()
 
-    def _settle(self, result: Result, count: int) -> None:
+    def _settle(self, result: Result, part: list[Letter]) -> None:
         if result.verdict is Verdict.DELIVERED:
-            rejected = min(result.rejected, count)  # some products count spans, of which a generation may be several
-            self._tally.delivered(count - rejected, self._clock.epoch())
+            rejected = min(result.rejected, len(part))  # some products count spans, of which a generation may be several
+            self.outcomes.delivered(part, rejected)
             if rejected:
                 self._tally.dropped(Drop.REJECTED_IN_PART, rejected, result.reason)
             elif result.reason:
                 self._tally.note("generations are taken, with a remark", redact(result.reason))
         elif result.verdict is Verdict.REJECTED:
-            self._tally.dropped(Drop.REJECTED, count, result.reason)
+            self.outcomes.refused(Drop.REJECTED, part, result.reason)
+        elif self._worker.closing:
+            self.outcomes.unsent(Drop.SHUTDOWN, part, result.reason)
         else:
-            self._tally.dropped(Drop.SHUTDOWN if self._worker.closing else Drop.EXPIRED, count, result.reason)
+            self.outcomes.unsent(Drop.EXPIRED, part, result.reason, tried=True)
 
-    def _singly(self, part: list[Generation]) -> list[list[Generation]]:
+    def _singly(self, part: list[Letter]) -> list[list[Letter]]:
         """Answer a batch that cannot be encoded: one bad generation does not take the others with it."""
         if len(part) > 1:
-            return [[generation] for generation in part]
-        self._tally.dropped(Drop.ENCODE, 1, "the exporter could not encode it; see the log")
+            return [[letter] for letter in part]
+        self.outcomes.refused(Drop.ENCODE, part, "the exporter could not encode it; see the log")
         return []
 
-    def _smaller(self, part: list[Generation], reason: str) -> list[list[Generation]]:
+    def _smaller(self, part: list[Letter], reason: str) -> list[list[Letter]]:
         """Answer a batch that is too large."""
         if len(part) > 1:
             half = len(part) // 2
             return [part[:half], part[half:]]
-        if part[0].content is not None:
+        generation, receipt = part[0]
+        if generation.content is not None:
             self._tally.note("a generation is sent without its content", reason)
-            return [[replace(part[0], content=None)]]
-        self._tally.dropped(Drop.TOO_LARGE, 1, reason)
+            return [[Letter(replace(generation, content=None), receipt)]]
+        self.outcomes.refused(Drop.TOO_LARGE, part, reason)
         return []
 
     def _finish(self) -> None:

@@ -93,7 +93,7 @@ class Ledger:
         """Flush, then stop for good; what is not written after `timeout` seconds is dropped and counted."""
         deadline = self.clock.now() + timeout
         self._worker.close(deadline)
-        left = self._worker.join(deadline) if self._worker.started else 0
+        left = len(self._worker.join(deadline)) if self._worker.started else 0
         if left:
             self._tally.dropped(Drop.SHUTDOWN, left, _NO_TIME)
 
