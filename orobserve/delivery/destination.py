@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import weakref
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from orobserve._guard import guard
+from orobserve.delivery.attempts import Attempts
 from orobserve.delivery.clock import Clock
-from orobserve.delivery.exporter import DirectExporter, Result, Verdict
+from orobserve.delivery.exporter import DirectExporter, Verdict
 from orobserve.delivery.letters import Letter, Outcomes, grouped
 from orobserve.delivery.sender import Sender
 from orobserve.delivery.state import Drop, State, Tally
@@ -23,7 +23,7 @@ from orobserve.wire.redact import redact
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orobserve.delivery.exporter import Conversation, HTTPExporter, HTTPResponse, Step
+    from orobserve.delivery.exporter import HTTPExporter, Result
     from orobserve.delivery.letters import Receipt
     from orobserve.generation import Generation
 
@@ -43,7 +43,10 @@ class Destination:
         linger: seconds that the first generation of a batch waits for others, if not those of the exporter's limits.
         sender: how attempts are made, and how long; one for each destination.
         clock: the time.
+
+    Attributes:
         place: tells it apart from others of its name, which other programs may have set up differently.
+        outcomes: what becomes of each generation.
     """
 
     def __init__(
@@ -56,10 +59,9 @@ class Destination:
         linger: float | None = None,
         sender: Sender | None = None,
         clock: Clock | None = None,
-        place: str = "",
     ) -> None:
         self.name = name
-        self.place = place
+        self.place = ""
         self.exporter = exporter
         self._policy = policy
         self._clock = clock or Clock()
@@ -71,8 +73,8 @@ class Destination:
         )
         self._worker.capacity, self._worker.size = capacity, exporter.LIMITS.items
         self._worker.linger = exporter.LIMITS.linger if linger is None else linger
+        self._attempts = Attempts(exporter, self._sender, self._worker, self._tally, self._clock)
         self._holds = True  # what is the exporter's to give back
-        self._fails = False  # at the last attempt
         _all.add(self)
 
     @property
@@ -87,12 +89,22 @@ class Destination:
     @property
     def state(self) -> State:
         """The counters as they stand."""
-        return self._tally.state(self._worker.queued)
+        return self._tally.state(self.queued)
 
     @property
     def failing(self) -> bool:
         """Whether the last attempt was in vain."""
-        return self._fails
+        return self._attempts.failing
+
+    @property
+    def queued(self) -> int:
+        """How many generations are not settled."""
+        return self._worker.queued
+
+    @property
+    def spare(self) -> int:
+        """How many generations more the queue may hold."""
+        return 0 if self._worker.closing else max(0, self._worker.capacity - self.queued)
 
     def offer(self, generation: Generation, weight: int | None = None, receipt: Receipt | None = None) -> None:
         """Queue a generation; never waits, and tells nobody but the counters when there is no room.
@@ -109,7 +121,7 @@ class Destination:
 
     def has_room(self, weight: int) -> bool:
         """Tell whether the queue has room for a generation of that `weigh`, or there is no use in waiting for it."""
-        return self._fails or self._worker.has_room(weight)
+        return self.failing or self._worker.has_room(weight)
 
     def hurry(self) -> int:
         """Have what is queued sent at once, and a batch that waits for its next attempt tried now."""
@@ -155,7 +167,7 @@ class Destination:
         self._holds = True
         patience, is_tried = self._sender.patience, False
         for letters in filter(None, grouped(batch)):
-            if is_tried and self._fails:
+            if is_tried and self.failing:
                 self.outcomes.unsent(Drop.EXPIRED, letters, "the destination does not take others either")
             else:
                 has_failed = letters[0].receipt is not None and letters[0].receipt.attempts > 0
@@ -179,83 +191,19 @@ class Destination:
 
     def _deliver_part(self, part: list[Letter], deadline: float) -> list[list[Letter]]:
         """Deliver or drop; returns the smaller parts that are to be tried instead."""
-        exporter = self.exporter
-        batch = [letter.generation for letter in part]
-        if isinstance(exporter, DirectExporter):
-            result = self._persist(partial(self._export, exporter, batch), deadline)
-        else:
-            found = None
-            with guard:
-                found = self._converse(exporter.deliver(batch), deadline)
-            if found is None:
-                return self._singly(part)
-            result = found
+        result = self._attempts.make([letter.generation for letter in part], deadline)
+        if result is None:
+            return self._singly(part)
         if result.verdict is Verdict.TOO_LARGE:
             return self._smaller(part, result.reason)
         self._settle(result, part)
         return []
 
-    def _converse(self, conversation: Conversation, deadline: float) -> Result:
-        """Take the steps of a conversation up to the first that is not gone on with."""
-        rejected, reason, most = 0, "", self.exporter.LIMITS.bytes
-        try:
-            step = next(conversation)
-            while True:
-                if len(step.request.body) > most:
-                    return Result(verdict=Verdict.TOO_LARGE, reason=f"the payload has more than {most} bytes")
-                result, answer = self._take_step(step, deadline)
-                if answer is None or result.verdict is not Verdict.DELIVERED:
-                    return result
-                rejected, reason = rejected + result.rejected, reason or result.reason
-                step = conversation.send(answer)
-        except StopIteration as end:
-            last = end.value or Result(verdict=Verdict.DELIVERED)
-            return replace(last, rejected=last.rejected + rejected, reason=last.reason or reason)
-        finally:
-            conversation.close()
-
-    def _take_step(self, step: Step, deadline: float) -> tuple[Result, HTTPResponse | None]:
-        answer = None
-
-        def judge(response: HTTPResponse) -> Result:
-            nonlocal answer
-            answer = response
-            return step.judge(response)
-
-        return self._persist(partial(self._sender.attempt, step.request, judge), deadline), answer
-
-    def _export(self, exporter: DirectExporter, part: list[Generation]) -> Result:
-        kind = ""
-        with guard:
-            try:
-                return exporter.export(part)
-            except BaseException as error:
-                kind = type(error).__qualname__  # its text may quote a key
-                raise
-        return Result(verdict=Verdict.RETRY, reason=f"the destination's client raised {kind}")
-
-    def _persist(self, attempt: Callable[[], Result], deadline: float) -> Result:
-        """Make attempts until one says something else than `RETRY`, or time is over."""
-        attempts = 0
-        while True:
-            attempts += 1
-            urges = self._worker.urges
-            result = attempt()
-            self._fails = result.verdict is Verdict.RETRY
-            left = deadline - self._clock.now()
-            if result.verdict is not Verdict.RETRY or left <= 0:
-                return result
-            self._tally.failed("generations wait and are sent again", result.reason)
-            delay = self._sender.delay(attempts)
-            if result.retry_after is not None:
-                delay = max(result.retry_after, self._sender.delay(1))  # "0 seconds" is no leave to hammer
-            if not self._worker.pause(min(delay, left), urges):
-                return result
-            self._tally.retried()
-
     def _settle(self, result: Result, part: list[Letter]) -> None:
         if result.verdict is Verdict.DELIVERED:
-            rejected = min(result.rejected, len(part))  # some products count spans, of which a generation may be several
+            rejected = min(
+                result.rejected, len(part)
+            )  # some products count spans, of which a generation may be several
             self.outcomes.delivered(part, rejected)
             if rejected:
                 self._tally.dropped(Drop.REJECTED_IN_PART, rejected, result.reason)

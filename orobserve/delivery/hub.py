@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orobserve._guard import guard
+from orobserve._identity import is_late
 from orobserve.delivery.clock import Clock
 from orobserve.delivery.worker import weigh
 
@@ -55,6 +56,10 @@ class Hub:
         for destination in self._updatable:
             with guard:
                 destination.offer(generation)
+
+    def hand_on(self, generation: Generation) -> None:
+        """Queue a record wherever it belongs: one that is late only where it can replace the first."""
+        (self.offer_update if is_late(generation) else self.offer)(generation)
 
     def flush(self, timeout: float) -> bool:
         """Send what is queued at once, everywhere; returns False if some of it is not settled after `timeout` seconds.

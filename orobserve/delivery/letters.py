@@ -10,12 +10,13 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from orobserve._guard import guard
+from orobserve.delivery.state import Drop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from orobserve.delivery.clock import Clock
-    from orobserve.delivery.state import Drop, Tally
+    from orobserve.delivery.state import Tally
     from orobserve.generation import Generation
 
 _ALONE = 3  # attempts in vain after which a letter no longer takes others with it
@@ -33,10 +34,11 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Where a letter is kept: the row, the version of the record, and how often that was tried in vain before."""
+    """Where a letter is kept: row, version of the record, who has it in hand, and how often it has failed before."""
 
     row: int
     version: int
+    owner: int
     attempts: int = 0
     is_backlog: bool = False  # it was kept for a while, rather than handed on as soon as it was there
 
@@ -82,6 +84,11 @@ class Outcomes:
             self._tally.dropped(why, len(letters) - len(kept), reason)
         if kept:
             self._settle(kept, Fate.FAILED if tried else Fate.UNTRIED, self._tally.deferred(len(kept), reason))
+
+    def removed(self, count: int) -> None:
+        """Count what was kept, and is not any more."""
+        reason = "they were removed from the ledger, by age or size, before they could be sent"
+        self._tally.dropped(Drop.REMOVED, count, reason)
 
     def _settle(self, letters: Sequence[Letter], fate: Fate, reason: str) -> None:
         receipts = [letter.receipt for letter in letters if letter.receipt is not None]

@@ -171,9 +171,7 @@ class Worker(Generic[Item]):
     def wait(self, target: int, deadline: float) -> bool:
         """Wait until the records of a `hurry` are done with; returns False if the deadline came first."""
         asked = self._asked
-        return self._wait_until(
-            lambda: self._done >= target and (self._served >= asked or self._finished), deadline
-        )
+        return self._wait_until(lambda: self._done >= target and (self._served >= asked or self._finished), deadline)
 
     def close(self, deadline: float) -> None:
         """Take no more records; what is queued may be sent until the first deadline that was given."""

@@ -7,16 +7,16 @@ its rows to whoever comes next. Times in nanoseconds since the epoch.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orobserve.delivery.letters import Fate, Receipt
 from orobserve.ledger import database
-from orobserve.ledger.filters import Filter, where
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 LEASE = 90.0  # seconds that an owner is taken to live after it last said so
@@ -107,7 +107,7 @@ def post(connection: sqlite3.Connection, key: str, version: int, destination: in
         "INSERT INTO outbox (key, destination, version, due_at, owner) VALUES (?, ?, ?, ?, ?)",
         (key, destination, version, now, owner),
     )
-    return Receipt(made.lastrowid or 0, version)
+    return Receipt(made.lastrowid or 0, version, owner)
 
 
 def is_posted(connection: sqlite3.Connection, key: str, destination: int) -> bool:
@@ -130,37 +130,43 @@ def rename(connection: sqlite3.Connection, old: str, new: str) -> None:
     connection.execute("DELETE FROM outbox WHERE key = ?", (old,))
 
 
-def forget(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, int]:
-    """Remove the rows of calls that are removed; returns how many that were not dead, by destination."""
-    lost: dict[str, int] = {}
-    for key in keys:
-        for name, is_dead in connection.execute(
-            "SELECT name, dead FROM outbox JOIN destinations ON destination = destinations.id WHERE key = ?", (key,)
-        ).fetchall():
-            lost[name] = lost.get(name, 0) + (not is_dead)
-        connection.execute("DELETE FROM outbox WHERE key = ?", (key,))
-    return {name: count for name, count in lost.items() if count}
+def forget(connection: sqlite3.Connection, keys: str, values: Mapping[str, object]) -> Counter[str]:
+    """Remove the rows of calls whose keys a query finds; returns how many of them were due, by destination."""
+    if connection.execute("SELECT 1 FROM outbox LIMIT 1").fetchone() is None:  # as nearly always
+        return Counter()
+    lost = connection.execute(
+        f"""SELECT name, count(*) FROM outbox JOIN destinations ON destination = destinations.id
+        WHERE dead = 0 AND key IN ({keys}) GROUP BY name""",  # noqa: S608 - ours
+        values,
+    ).fetchall()
+    connection.execute(f"DELETE FROM outbox WHERE key IN ({keys})", values)  # noqa: S608 - ours
+    return Counter(dict(lost))
 
 
 def settle(
-    connection: sqlite3.Connection, destination: int, owner: int, marks: Sequence[tuple[Receipt, Fate, str]], now: int
+    connection: sqlite3.Connection, destination: int, marks: Iterable[tuple[Sequence[Receipt], Fate, str]], now: int
 ) -> None:
-    """Note what became of rows that an owner had in hand; of those that are not its any more, nothing is."""
+    """Note what became of rows that were in hand; of those that their owner has lost meanwhile, nothing is."""
     delivered, last = 0, None
-    for receipt, fate, reason in marks:
-        which = {"row": receipt.row, "owner": owner, "version": receipt.version, "reason": reason, "now": now}
-        delivered += fate is Fate.DELIVERED
+    for receipts, fate, reason in marks:
+        delivered += len(receipts) * (fate is Fate.DELIVERED)
         last = reason if fate in {Fate.DEAD, Fate.FAILED} else last
-        if fate is Fate.FAILED:
-            delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(receipt.attempts, 9))
-            connection.execute(_LATER, {**which, "now": now + delay * _SECOND})
-        elif fate is Fate.UNTRIED or connection.execute(_ENDS[fate], which).rowcount == 0:  # a later version waits
-            connection.execute(_FREE, which)
+        for receipt in receipts:
+            _settle(connection, receipt, fate, reason, now)
     if delivered:
         changed = "UPDATE destinations SET delivered = delivered + ?, delivered_at = ? WHERE id = ?"
         connection.execute(changed, (delivered, now, destination))
     if last is not None:
         connection.execute("UPDATE destinations SET reason = ? WHERE id = ?", (last, destination))
+
+
+def _settle(connection: sqlite3.Connection, receipt: Receipt, fate: Fate, reason: str, now: int) -> None:
+    which = {"row": receipt.row, "owner": receipt.owner, "version": receipt.version, "reason": reason, "now": now}
+    if fate is Fate.FAILED:
+        delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(receipt.attempts, 9))
+        connection.execute(_LATER, {**which, "now": now + delay * _SECOND})
+    elif fate is Fate.UNTRIED or connection.execute(_ENDS[fate], which).rowcount == 0:  # a later version waits
+        connection.execute(_FREE, which)
 
 
 _MINE = "id = :row AND owner = :owner"
@@ -185,7 +191,7 @@ def claim(connection: sqlite3.Connection, destination: int, owner: int, limit: i
     )
     claims, size = [], 0
     for row, version, attempts, record in found:
-        claims.append(Claim(receipt=Receipt(row, version, attempts, is_backlog=True), record=record))
+        claims.append(Claim(receipt=Receipt(row, version, owner, attempts, is_backlog=True), record=record))
         size += len(record)
         if size >= _MOST_BYTES:
             break
