@@ -75,7 +75,8 @@ class Outcomes:
 
     def refused(self, why: Drop, letters: Sequence[Letter], reason: str) -> None:
         """Settle what will not be taken as it is."""
-        self._settle(letters, Fate.DEAD, self._tally.dropped(why, len(letters), reason))
+        is_kept = all(letter.receipt is not None for letter in letters)
+        self._settle(letters, Fate.DEAD, self._tally.dropped(why, len(letters), reason, kept=is_kept))
 
     def unsent(self, why: Drop, letters: Sequence[Letter], reason: str, *, tried: bool = False) -> None:
         """Settle what is lost, unless it is kept and can be sent later."""

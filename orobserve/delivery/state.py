@@ -117,14 +117,15 @@ class Tally:
             self._deferred += count
         return self.failed("generations wait in the ledger and are sent later", reason)
 
-    def dropped(self, why: Drop, count: int, reason: str) -> str:
-        """Count generations that are lost; returns the reason as it may be shown."""
+    def dropped(self, why: Drop, count: int, reason: str, *, kept: bool = False) -> str:
+        """Count generations that are lost, or kept as dead letters; returns the reason as it may be shown."""
         with self._lock:
             if why is Drop.REJECTED_IN_PART:
                 self._rejected += count
             else:
                 self._dropped[why.value] += count
-        text = self.failed(f"generations are lost ({why.value})", reason)
+        fate = "refused, and kept in the ledger as dead letters" if kept else "lost"
+        text = self.failed(f"generations are {fate} ({why.value})", reason)
         if self.on_drop is not None:
             with guard:
                 self.on_drop(self._name, why.value, count)

@@ -150,7 +150,7 @@ def settle(
     delivered, last = 0, None
     for receipts, fate, reason in marks:
         delivered += len(receipts) * (fate is Fate.DELIVERED)
-        last = reason if fate in {Fate.DEAD, Fate.FAILED} else last
+        last = reason or last
         for receipt in receipts:
             _settle(connection, receipt, fate, reason, now)
     if delivered:
