@@ -11,7 +11,6 @@ from opentelemetry import metrics, trace
 from opentelemetry._logs import get_logger_provider
 
 from orobserve import _endings, config
-from orobserve._guard import guard
 from orobserve._version import __version__
 from orobserve._worker import Worker
 from orobserve.capture import _patches, client
@@ -19,6 +18,7 @@ from orobserve.capture._tap import end_open_streams
 from orobserve.capture.observer import Observer
 from orobserve.enrichment import Enricher, Source
 from orobserve.key_budget import KeyBudgets
+from orobserve.receivers import Receivers
 from orobserve.telemetry import console, names, providers
 from orobserve.telemetry.events import Events
 from orobserve.telemetry.jobs import Jobs
@@ -30,19 +30,14 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Tracer
 
-    from orobserve.budgets.watch import Watch
     from orobserve.config import Config
-    from orobserve.delivery.hub import Hub
     from orobserve.delivery.state import State
     from orobserve.generation import Generation
-    from orobserve.ledger.flights import Flights
-    from orobserve.ledger.writer import Ledger
     from orobserve.telemetry.waiting import Waiting
     from orobserve.wire.exchange import Exchange
 
 FLUSH_BUDGET = 10.0  # seconds
 EXIT_BUDGET = 2.0
-_RECEIVERS = ("ledger", "hub", "watch")  # in the order in which they are closed
 
 _lock = threading.RLock()
 _worker = Worker()
@@ -75,21 +70,6 @@ def instrument_client(target: Any, given: Mapping[str, Any]) -> None:  # noqa: A
 
 def _observer(settings: Config) -> Observer:
     outlets = _Outlets(settings)
-    _enricher.configure(settings)
-    _close_receivers(EXIT_BUDGET)
-    if settings.ledger:
-        from orobserve.ledger import assembly  # noqa: PLC0415 - brings SQLite
-        from orobserve.ledger.flights import Flights  # noqa: PLC0415
-
-        _state["ledger"] = assembly.assemble(settings, outlets.lose)
-        _state["flights"] = Flights(assembly.path_of(settings))
-    if settings.budgets:
-        from orobserve.budgets.watch import Watch  # noqa: PLC0415 - brings SQLite, and an HTTP client
-
-        ledger = _state.get("ledger")
-        _state["watch"] = Watch(settings.budgets, settings.api_key_labels, ledger=ledger, on_drop=outlets.lose)
-    if settings.ledger or settings.budgets:
-        _endings.at_exit(_at_exit)  # also where no call has a span of ours
     recorder = Recorder(
         settings,
         tracer=outlets.tracer,
@@ -99,16 +79,41 @@ def _observer(settings: Config) -> Observer:
         listen=outlets.listen,
         enrich=outlets.enrich,
     )
-    recorder.flights = _state.get("flights")
-    if settings.destinations:
-        from orobserve.delivery.assembly import assemble  # noqa: PLC0415 - brings an HTTP client
-
-        _state["hub"] = assemble(settings.destinations, outlets.provider, outlets.lose)
+    _enricher.configure(settings)
+    _receivers().close(EXIT_BUDGET)
+    receivers = _state["receivers"] = _assemble(settings, outlets)
+    recorder.flights = receivers.flights
     _endings.at_sigterm(_flush_at_end, EXIT_BUDGET)
     observer = Observer(settings, recorder)
     _state.update(observer=observer, settings=settings, outlets=outlets)
     _set_console(settings)
     return observer
+
+
+def _assemble(settings: Config, outlets: _Outlets) -> Receivers:
+    ledger = hub = watch = flights = None
+    if settings.ledger:
+        from orobserve.ledger import assembly  # noqa: PLC0415 - brings SQLite
+        from orobserve.ledger.flights import Flights  # noqa: PLC0415
+
+        ledger = assembly.assemble(settings, outlets.lose)
+        flights = Flights(ledger.path)
+    if settings.budgets:
+        from orobserve.budgets.watch import Watch  # noqa: PLC0415 - brings SQLite, and an HTTP client
+
+        watch = Watch(settings.budgets, settings.api_key_labels, ledger=ledger, on_drop=outlets.lose)
+    if ledger is not None or watch is not None:
+        _endings.at_exit(_at_exit)  # also where no call has a span of ours
+    if settings.destinations:
+        from orobserve.delivery.assembly import assemble  # noqa: PLC0415 - brings an HTTP client
+
+        hub = assemble(settings.destinations, outlets.provider, outlets.lose)
+    return Receivers(ledger, hub, watch=watch, flights=flights, callbacks=_worker, suspended=_is_taken_over)
+
+
+def _receivers() -> Receivers:
+    found: Receivers | None = _state.get("receivers")
+    return found or Receivers(callbacks=_worker)
 
 
 class _Outlets:
@@ -158,7 +163,7 @@ class _Outlets:
                     provider,
                     self._settings,
                     held=lambda: _enricher.held,
-                    deliveries=_deliveries,
+                    deliveries=deliveries,
                     budgets=None if budgets is None else lambda: budgets.budgets,
                 )
         return self._metrics
@@ -176,22 +181,10 @@ class _Outlets:
 
     def listen(self) -> Callable[[Generation], None] | None:
         """Return who gets the finished records, if anybody does."""
-        has_takers = _worker.has_callbacks or not _state.keys().isdisjoint(_RECEIVERS)
-        return self._hand_out if has_takers else None
+        return self._hand_out if _worker.has_callbacks or _receivers() else None
 
     def _hand_out(self, generation: Generation) -> None:
-        ledger: Ledger | None = _state.get("ledger")
-        if ledger is not None:
-            with guard:
-                ledger.offer(generation)
-        watch: Watch | None = _state.get("watch")
-        if watch is not None:
-            with guard:
-                watch.offer(generation)  # after the ledger, which it asks
-        hub: Hub | None = _state.get("hub")
-        if hub is not None and not _is_taken_over():
-            is_late = generation.enrichment is not None and generation.enrichment.is_late
-            (hub.offer_update if is_late else hub.offer)(generation)
+        _receivers().offer(generation)
         if _worker.has_callbacks and not _worker.submit(generation):
             self.lose("callbacks", "queue_full", 1)
 
@@ -208,26 +201,17 @@ def _is_taken_over() -> bool:
     return span_exporter is not None and span_exporter.has_taken_over()
 
 
-def _deliveries() -> list[State]:
-    hub: Hub | None = _state.get("hub")
+def deliveries() -> list[State]:
+    """Return the counters of the destinations."""
+    hub = _receivers().hub
     return hub.states() if hub is not None else []
 
 
-def _takers() -> list[Ledger | Worker | Hub | Watch]:
-    """Return who gets every record: the ledger, which takes milliseconds, before those that may take all the time."""
-    found = (_state.get("ledger"), _worker, _state.get("hub"), _state.get("watch"))
-    return [taker for taker in found if taker is not None]
-
-
-def _close_receivers(timeout: float) -> None:
-    until = time.monotonic() + timeout
-    flights: Flights | None = _state.pop("flights", None)
-    if flights is not None:
-        flights.close()
-    for name in _RECEIVERS:
-        receiver: Ledger | Hub | Watch | None = _state.pop(name, None)
-        if receiver is not None:
-            receiver.close(_left(until))
+def resume() -> None:
+    """Take up what earlier processes have left unsent: for a process that will be there for long."""
+    ledger = _receivers().ledger
+    if ledger is not None:
+        ledger.start()
 
 
 def _set_console(settings: Config) -> None:
@@ -257,8 +241,7 @@ def _at_exit() -> None:
     _enricher.wait(_state.get("patience", 0.0))
     until = time.monotonic() + EXIT_BUDGET
     _enricher.release(EXIT_BUDGET)
-    for taker in _takers():
-        (taker.flush if isinstance(taker, Worker) else taker.close)(_left(until))
+    _receivers().close(_left(until))
 
 
 def wait_at_exit(seconds: float) -> None:
@@ -284,7 +267,8 @@ def uninstrument() -> None:
         if observer is not None:
             observer.stop()
         _enricher.release(FLUSH_BUDGET)
-        _close_receivers(EXIT_BUDGET)
+        _receivers().close(EXIT_BUDGET)
+        _state.pop("receivers", None)
         _endings.leave_sigterm()
         _state.pop("hinted", None)
         shown = _state.pop("console", None)
@@ -308,8 +292,7 @@ def flush(timeout: float = FLUSH_BUDGET, *, records: bool = False) -> bool:
     if records:
         _enricher.wait(timeout)
     done = _enricher.release(_left(until))
-    for taker in _takers():
-        done = taker.flush(_left(until)) and done
+    done = _receivers().flush(_left(until)) and done
     settings: Config | None = _state.get("settings")
     given = [settings.tracer_provider, settings.meter_provider] if settings is not None else []
     for provider in (*given, trace.get_tracer_provider(), metrics.get_meter_provider(), get_logger_provider()):

@@ -85,10 +85,14 @@ class Watch:
         if lost is not None:
             self._on_drop("budgets", lost.value, 1)
 
+    def look(self, timeout: float) -> bool:
+        """Look at all that was offered; returns False if that took longer than `timeout` seconds."""
+        return self._worker.wait(self._worker.hurry(), self._clock.now() + timeout)
+
     def flush(self, timeout: float) -> bool:
-        """Look at all that was offered, and tell; returns False if that took longer than `timeout` seconds."""
+        """Look, and tell of what is reached; returns False if that took longer than `timeout` seconds."""
         deadline = self._clock.now() + timeout
-        return self._worker.wait(self._worker.hurry(), deadline) and self._notices.wait(deadline)
+        return self.look(timeout) and self._notices.wait(deadline)
 
     def close(self, timeout: float) -> None:
         """Flush, then stop for good."""

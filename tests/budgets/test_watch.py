@@ -19,11 +19,11 @@ from orobserve.budget_settings import Budget, bounds, parse
 from orobserve.budgets.notices import Notices, desktop_command
 from orobserve.budgets.watch import Watch
 from orobserve.delivery.clock import Clock
-from orobserve.delivery.hub import Hub
 from orobserve.generation import Error, Outcome, Timing
 from orobserve.ledger.store import Keep
 from orobserve.ledger.writer import Ledger
 from orobserve.proxy.intake import Intake
+from orobserve.receivers import Receivers
 from tests.delivery.clocks import VirtualClock
 from tests.ledger.records import DAY, SECOND, call, late, priced, stored
 from tests.scripts.programs import CALL as SAME_CALL
@@ -266,8 +266,7 @@ def test_costs_are_exact() -> None:
 
 def test_what_broadcast_tells_counts_too() -> None:
     told = Told("1/day")
-    intake = Intake(Hub([]))
-    intake.watch = told.watches[0]
+    intake = Intake(Receivers(watch=told.watches[0]))
     intake.offer([at(1, NOON, None), at(2, NOON, 0.5)])
     intake.offer([at(1, NOON, 0.4)])  # the same call, told again with its cost
     assert told.watches[0].flush(PATIENCE)
