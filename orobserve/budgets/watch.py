@@ -81,7 +81,8 @@ class Watch:
 
     def offer(self, generation: Generation) -> None:
         """Take a finished call, or what is learnt of one later; never waits."""
-        lost = self._worker.put(changed(generation, content=None), 0)
+        light = generation if generation.content is None else changed(generation, content=None)
+        lost = self._worker.put(light, 0)
         if lost is not None:
             self._on_drop("budgets", lost.value, 1)
 

@@ -164,3 +164,20 @@ def test_processes_that_share_a_ledger_tell_once(tmp_path: Path, intake: Intake)
     told = sorted((json.loads(each.body)["threshold"], json.loads(each.body)["spent"]) for each in intake.taken)
     assert [threshold for threshold, _ in told] == [0.1, 0.5, 1.0]
     assert told[-1] == (1.0, 6.0)
+
+
+def test_where_no_thread_can_be_started_it_is_told_all_the_same(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it is while the interpreter ends."""
+    told, made = notices(), alert(intake.url)
+    seen: list[Alert] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _refuse)
+        told.put(replace(made, budget=replace(made.budget, webhook=None, callback=seen.append)))
+    assert len(seen) == 1
+    assert told.wait(0)
+
+
+def _refuse(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import orobserve
-from orobserve import config
+from orobserve import budget_settings, config
 from orobserve.budget_settings import PERIODS, Budget, bounds, parse
+from orobserve.delivery.schema import schema
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,3 +93,11 @@ def test_periods_are_those_of_the_utc_calendar(period: str, second: int) -> None
     if period == "month":
         assert first.day == after.day == 1
         assert (after.year - first.year) * 12 + after.month - first.month == 1
+
+
+def test_editors_know_the_same_keys() -> None:
+    found = schema(config.setting_fields())
+    described = found["$defs"]["budget"]["properties"]
+    assert {*described, "callback"} == set(budget_settings._KEYS)  # a function stands in no file
+    assert described["period"]["enum"] == list(PERIODS)
+    assert described["by"]["enum"] == ["none", *budget_settings.GROUPS]
