@@ -128,16 +128,16 @@ def _parts(cost: Cost) -> Section:
         **{name: _usd(getattr(cost, name)) for name in names},
         "byok": cost.is_byok,
         "ambiguous": cost.ambiguous,
-        "says": _SOURCES.get(cost.source or "", cost.source),
+        "source": _SOURCES.get(cost.source or "", cost.source),
     }
 
 
 def _derivation(cost: Cost) -> str:
-    """Return how the total came about, in the figures that are summed."""
-    if cost.upstream is None or not cost.is_byok:
-        return f"{money(cost.charged)} charged by OpenRouter" if cost.charged is not None else "as told"
-    own = f"{money(cost.upstream)} charged by the provider to your own key (BYOK)"
-    return f"{money(cost.charged)} charged by OpenRouter + {own}" if cost.charged is not None else own
+    """Return of what the total is the sum."""
+    parts = [f"{money(cost.charged)} charged by OpenRouter"] if cost.charged is not None else []
+    if cost.is_byok and cost.upstream is not None:
+        parts.append(f"{money(cost.upstream)} charged by the provider to your own key (BYOK)")
+    return " + ".join(parts) or "as told"
 
 
 def why_unknown(generation: Generation) -> str:
@@ -163,7 +163,7 @@ def _response(generation: Generation) -> Section:
 
 
 def bars(generation: Generation) -> list[Section]:
-    """Return what happened when: `what`, its `start` in seconds from the request's, its `seconds`, and an HTTP `status`.
+    """Return what happened when: `what`, `start` (seconds from the request's), `seconds`, and an HTTP `status`.
 
     The attempts at providers are one after the other, as long as OpenRouter says; one of unknown length has none.
     """

@@ -27,8 +27,8 @@ examples:
   orobserve tail -n 50 --no-follow --session s-42
   orobserve tail --json | jq 'select(.cost > 0.01)'
 
-A call of which more is learnt later (its cost, say) comes again, marked "(update)". "?" is not known, never 0. A line ends
-with the generation id: `orobserve show ID` tells the rest. Times are local; in --json they are UTC.
+A call of which more is learnt later (its cost, say) comes again, marked "(update)". "?" is not known, never 0. A line
+ends with the generation id: `orobserve show ID` tells the rest. Times are local; in --json they are UTC.
 """
 
 
