@@ -23,7 +23,7 @@ def told(row: Row) -> Told:
         cost=row.cost,
         duration=_seconds(row.duration),
         first_chunk=_seconds(row.first_chunk),
-        cache=getattr(row, "response_cache", None),
+        cache=row.response_cache,
         error=row.error,
         outcome=row.outcome,
     )
@@ -42,7 +42,8 @@ def as_json(row: Row) -> dict[str, Any]:
         "tags": list(row.tags),
         **{name: getattr(row, name) for name in TOKENS},
         "cost": None if row.cost is None else float(row.cost),
-        **{name: getattr(row, name) for name in ("outcome", "status", "failed", "error")},
+        "cache_saving": None if row.cache_saving is None else float(row.cache_saving),
+        **{name: getattr(row, name) for name in ("response_cache", "outcome", "status", "failed", "error")},
     }
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orobserve import config
 from orobserve.cli import formats, selection, table
-from orobserve.cli.output import Output
+from orobserve.cli.output import opened
 from orobserve.cli.progress import progress
 from orobserve.ledger.assembly import path_of
 from orobserve.telemetry.console import money, plain
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
         source = formats.Source(reader, path_of(settings), wanted, content=not options.no_content)
         total = _Total()
         with (
-            Output(options.output, force=options.force, is_text=options.format != "parquet") as output,
+            opened(options.output, force=options.force, is_text=options.format != "parquet") as output,
             progress(expected, "exporting") as advance,
         ):
             write(source, output, _counting(total, advance))

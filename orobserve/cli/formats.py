@@ -16,9 +16,9 @@ from orobserve.delivery.exporter import Verdict
 from orobserve.delivery.settings import find_exporter
 from orobserve.delivery.worker import weigh
 from orobserve.errors import ConfigurationError
-from orobserve.generation import Outcome
 from orobserve.ledger import codec, money, scan
 from orobserve.ledger.query import Row
+from orobserve.telemetry.console import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -50,9 +50,8 @@ class Source:
         """Yield whole records, oldest first."""
         for record in self.reader.records(self.wanted):
             yield record if self.content else privacy.strip(record)
-            amount = money.split(record.cost and record.cost.total)
-            exact = None if amount is None else money.total(amount.nano, *divmod(amount.rest, money.HALF))
-            count(exact, record.error is not None or record.outcome is Outcome.FAILED)
+            found = money.split(record.cost.total) if record.cost is not None else None
+            count(None if found is None else money.amount(*found), record.failed)
 
     def rows(self, count: Count) -> Iterator[dict[str, Any]]:
         """Yield flat rows by column: text, numbers, booleans, tuples, and `Decimal`; times in nanoseconds."""
@@ -63,7 +62,7 @@ class Source:
 
 def _jsonl(source: Source, output: Output, count: Count) -> None:
     for record in source.records(count):
-        output.write(as_json(record) + "\n")
+        output.write(escaped(as_json(record)) + "\n")
 
 
 def as_json(record: Generation) -> str:
@@ -118,7 +117,7 @@ def _otlp(source: Source, output: Output, count: Count) -> None:
             result = exporter.export(batch)
             if result.verdict is not Verdict.DELIVERED:
                 raise ConfigurationError("--format", "otlp", allowed=f"what can be encoded ({result.reason})", fix="")
-            output.write(lines.read_text("utf-8"))
+            output.write("".join(f"{escaped(line)}\n" for line in lines.read_text("utf-8").split("\n") if line))
             lines.unlink()
 
 

@@ -12,7 +12,6 @@ from orobserve import config
 from orobserve.cli import selection, table
 from orobserve.errors import ConfigurationError
 from orobserve.ledger.sums import GROUPS
-from orobserve.telemetry.console import money
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -112,5 +111,4 @@ def _show(
 def _cells(found: Sum) -> tuple[str, ...]:
     counts = (found.calls, found.errors, *(getattr(found, name) for name in _FIGURES))
     shown = ["?" if count is None else str(count) if count else "" for count in counts]
-    cost = "?" if found.cost is None else f"{money(found.cost)}{' + ?' if found.unpriced else ''}"
-    return (*shown, cost)
+    return (*shown, table.cost(found))

@@ -101,8 +101,9 @@ def _session(found: Session, history: scan.History) -> dict[str, Any]:
         "seconds": (history.ended_at - found.began_at) / 1e9,
         **{name: getattr(sums, name) for name in ("calls", "errors", "unpriced")},
         **{name: getattr(sums, name) for name in TOKENS},
-        "cache_rate": calls.rate(sums.cache_read_tokens, sums.input_tokens),
+        "cache_rate": sums.prompt_cache_rate,
         "cost": sums.cost,
+        "cache_saving": sums.cache_saving,
         "models": list(history.models),
         "providers": list(history.providers),
         "provider_switches": history.switches,
@@ -129,6 +130,7 @@ def _turns(settings: Config, wanted: Filter, session: str) -> list[dict[str, Any
             {
                 **calls.as_json(row),
                 "cost": row.cost,
+                "cache_saving": row.cache_saving,
                 "cost_so_far": so_far,
                 "unpriced_so_far": unpriced,
                 "cache_rate": calls.rate(row.cache_read_tokens, row.input_tokens),
@@ -149,7 +151,7 @@ def _show_sessions(found: Sequence[dict[str, Any]]) -> None:
             str(each["calls"]),
             _some(each["errors"]),
             *_tokens(each),
-            _cost(each["cost"], each["unpriced"]),
+            table.priced(each["cost"], each["unpriced"]),
             _some(each["provider_switches"]),
             ", ".join(each["models"]),
             ", ".join(each["providers"]),
@@ -169,7 +171,7 @@ def _show_turns(found: Sequence[dict[str, Any]]) -> None:
             f"was {each['switched_from']}" if each["switched_from"] else "",
             *_tokens(each),
             money(each["cost"]),
-            _cost(each["cost_so_far"], each["unpriced_so_far"]),
+            table.priced(each["cost_so_far"], each["unpriced_so_far"]),
             _took(each["seconds"]),
             each["error"] or each["outcome"],
             each["generation_id"],
@@ -206,7 +208,3 @@ def _known(count: int | None) -> str:
 
 def _some(count: int) -> str:
     return str(count) if count else ""
-
-
-def _cost(cost: Decimal | None, unpriced: int) -> str:
-    return money(cost) + (" + ?" if unpriced and cost is not None else "")

@@ -145,7 +145,7 @@ def why_unknown(generation: Generation) -> str:
     cost, enrichment, outcome = generation.cost, generation.enrichment, generation.outcome
     if cost is not None and cost.ambiguous:
         return "whether the key was your own (BYOK) is not told, and the figures disagree"
-    if generation.error is not None or outcome is Outcome.FAILED:
+    if generation.failed:
         return "the call failed, and nothing tells of a cost"
     if generation.job is not None and not generation.job.finished:
         return "the job had not finished: the call that finds it finished has its cost"

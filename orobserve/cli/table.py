@@ -97,7 +97,12 @@ def _write_rich(
 
 def cost(found: spend.Sum | sums.Sum) -> str:
     """Return what calls cost; `?` stands for what is not known of it."""
-    return money(found.cost) + (" + ?" if found.unpriced and found.cost is not None else "")
+    return priced(found.cost, found.unpriced)
+
+
+def priced(known: Decimal | None, unpriced: int) -> str:
+    """Return what is known of a cost, in USD, and whether that of some calls is not."""
+    return money(known) + (" + ?" if unpriced and known is not None else "")
 
 
 def summarise(stream: TextIO, total: spend.Sum | sums.Sum) -> None:
@@ -114,10 +119,9 @@ def counted(count: int, noun: str) -> str:
 
 
 def write_csv(stream: SupportsWrite[str], head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write comma-separated values, as they are; on a terminal, without what it would obey. None is empty."""
+    """Write comma-separated values, a line a row, without what a terminal would obey. None is empty."""
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(head)
-    is_seen = is_terminal(stream)
     for row in rows:
         cells = (f"{cell:f}" if isinstance(cell, Decimal) else cell for cell in row)
-        writer.writerow([plain(cell) if is_seen and isinstance(cell, str) else cell for cell in cells])
+        writer.writerow([plain(cell) if isinstance(cell, str) else cell for cell in cells])

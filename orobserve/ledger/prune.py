@@ -87,13 +87,11 @@ def prune(
 
     def chunk(connection: sqlite3.Connection) -> int:
         nonlocal place
-        if size is not None and _used(connection) <= size:
-            return 0
         found = connection.execute(sql, {**values, "at": place[0], "last": place[1]}).fetchall()
-        if size is not None:
-            found = found[: _least(connection, size)]
         done, until = 0, time.monotonic() + _LONGEST
         for number, at in found:
+            if size is not None and _used(connection) <= size:
+                break
             connection.execute("DELETE FROM calls WHERE id = ?", (number,))
             done, place = done + 1, (at, number)
             if time.monotonic() > until:
@@ -172,13 +170,6 @@ def _alone(connection: sqlite3.Connection, chunk: Callable[[sqlite3.Connection],
             connection.execute("ROLLBACK")
         raise
     return done
-
-
-def _least(connection: sqlite3.Connection, size: int) -> int:
-    """Return how many calls of average size are too much; one at least."""
-    used = _used(connection)
-    calls = connection.execute("SELECT ifnull(sum(calls), 0) FROM daily").fetchone()[0]
-    return max(1, int(calls * (used - size) / used))
 
 
 def _used(connection: sqlite3.Connection) -> int:
