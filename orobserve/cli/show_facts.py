@@ -63,12 +63,14 @@ def sections(generation: Generation, labels: Mapping[str, str]) -> dict[str, Sec
             "parent_span": generation.parent_span_id,
         },
     }
-    tidy = {title: {name: value for name, value in each.items() if _is_told(value)} for title, each in found.items()}
+    tidy = {
+        title: {name: value for name, value in each.items() if _is_told(name, value)} for title, each in found.items()
+    }
     return {title: each for title, each in tidy.items() if each}
 
 
-def _is_told(value: object) -> bool:
-    return value is not None and value not in ((), [])
+def _is_told(name: str, value: object) -> bool:
+    return name == "total" or (value is not None and value not in ((), []))
 
 
 def _fields(record: object, *without: str) -> Section:
@@ -118,7 +120,7 @@ def _tokens(generation: Generation) -> Section:
 def _cost(generation: Generation) -> Section:
     cost = generation.cost
     if cost is None or cost.total is None:
-        return {"total": "?", "why": why_unknown(generation), **({} if cost is None else _parts(cost))}
+        return {"total": None, "why": why_unknown(generation), **({} if cost is None else _parts(cost))}
     return {"total": _usd(cost.total), "which_is": _derivation(cost), **_parts(cost)}
 
 
@@ -196,7 +198,9 @@ def timeline(generation: Generation) -> Section:
 
 
 def text(name: str, value: Any) -> str:  # noqa: ANN401 - of any field
-    """Return a value as one line for people."""
+    """Return a value as one line for people; None is unknown."""
+    if value is None:
+        return "?"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Decimal):
