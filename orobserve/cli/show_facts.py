@@ -63,10 +63,11 @@ def sections(generation: Generation, labels: Mapping[str, str]) -> dict[str, Sec
             "parent_span": generation.parent_span_id,
         },
     }
-    tidy = {
-        title: {name: value for name, value in each.items() if _is_told(name, value)} for title, each in found.items()
-    }
-    return {title: each for title, each in tidy.items() if each}
+    return {title: tidy for title, each in found.items() if (tidy := _told_of(each))}
+
+
+def _told_of(section: Section) -> Section:
+    return {name: value for name, value in section.items() if _is_told(name, value)}
 
 
 def _is_told(name: str, value: object) -> bool:
@@ -199,19 +200,15 @@ def timeline(generation: Generation) -> Section:
 
 def text(name: str, value: Any) -> str:  # noqa: ANN401 - of any field
     """Return a value as one line for people; None is unknown."""
-    if value is None:
-        return "?"
+    if value is None or isinstance(value, Decimal):
+        return money(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, Decimal):
-        return money(value)
-    if name == "cache_rate":
-        return f"{value:.0%} of the input"
-    if isinstance(value, (list, tuple)):
-        return plain(", ".join(map(str, value)))
+    if isinstance(value, float):
+        return f"{value:.0%} of the input" if name == "cache_rate" else f"{value:g}"
     if isinstance(value, Mapping):
-        return plain(", ".join(f"{key}={each}" for key, each in value.items()))
-    return f"{value:g}" if isinstance(value, float) else plain(str(value))
+        value = [f"{key}={each}" for key, each in value.items()]
+    return plain(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
 
 
 def _usd(dollars: float | None) -> Decimal | None:
