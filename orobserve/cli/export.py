@@ -17,7 +17,7 @@ from orobserve.ledger.assembly import path_of
 from orobserve.telemetry.console import money, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from orobserve.ledger.query import Row
 
 _EXACT = Context(prec=60)
 _EPILOG = """\
@@ -64,38 +64,33 @@ class _Total:
     cost: Decimal | None = None
     unpriced: int = 0
 
-    def add(self, cost: Decimal | None, *, failed: bool) -> None:
+    def add(self, row: Row) -> None:
         self.calls += 1
-        if cost is None:
-            self.unpriced += not failed
+        if row.cost is None:
+            self.unpriced += not row.failed
         else:
-            self.cost = _EXACT.add(self.cost or Decimal(0), cost)
+            self.cost = _EXACT.add(self.cost or Decimal(0), row.cost)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     settings = config.load({})
     wanted = selection.wanted(options, settings)
-    write = formats.FORMATS[options.format]
-    with selection.reader(settings) as reader:
-        expected = sum(each.calls for each in reader.sums((), wanted))
-        source = formats.Source(reader, path_of(settings), wanted, content=not options.no_content)
-        total = _Total()
-        with (
-            opened(options.output, force=options.force, is_text=options.format != "parquet") as output,
-            progress(expected, "exporting") as advance,
-        ):
-            write(source, output, _counting(total, advance))
+    source = formats.Source(path_of(settings), wanted, content=not options.no_content)
+    total = _Total()
+    with (
+        selection.reader(settings) as reader,
+        opened(options.output, force=options.force, is_text=options.format != "parquet") as output,
+        progress(sum(each.calls for each in reader.sums((), wanted)), "exporting") as advance,
+    ):
+
+        def count(row: Row) -> None:
+            total.add(row)
+            advance(1)
+
+        formats.FORMATS[options.format](source, output, count)
     _summarise(total, options)
     return 0
-
-
-def _counting(total: _Total, advance: Callable[[int], None]) -> formats.Count:
-    def count(cost: Decimal | None, failed: bool) -> None:  # noqa: FBT001
-        total.add(cost, failed=failed)
-        advance(1)
-
-    return count
 
 
 def _summarise(total: _Total, options: argparse.Namespace) -> None:

@@ -16,20 +16,18 @@ from orobserve.delivery.exporter import Verdict
 from orobserve.delivery.settings import find_exporter
 from orobserve.delivery.worker import weigh
 from orobserve.errors import ConfigurationError
-from orobserve.ledger import codec, money, scan
+from orobserve.ledger import codec, scan
 from orobserve.ledger.query import Row
 from orobserve.telemetry.console import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from decimal import Decimal
 
     from orobserve.cli.output import Output
     from orobserve.generation import Generation
     from orobserve.ledger.filters import Filter
-    from orobserve.ledger.query import Reader
 
-Count: TypeAlias = "Callable[[Decimal | None, bool], None]"  # told of each call: its cost, whether it failed
+Count: TypeAlias = "Callable[[Row], None]"  # told of each call that was exported
 Writer: TypeAlias = "Callable[[Source, Output, Count], None]"
 _BATCH, _LARGEST = 100, 4_000_000  # calls, and characters of what was said, in a line of OTLP
 _ROWS = 10_000  # in a group of Parquet
@@ -39,36 +37,37 @@ _COLUMNS = tuple(field for field in fields(Row) if field.name != "id")  # which 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Which calls are exported, from where."""
+    """Which calls are exported, from where, and whether with what was said."""
 
-    reader: Reader
     path: Path
     wanted: Filter
     content: bool
 
+    def lines(self, count: Count) -> Iterator[str]:
+        """Yield whole records as JSON, oldest first; half surrogate pairs are in it as they are."""
+        for row, written in scan.written(self.path, self.wanted):
+            yield text_of(written if self.content else codec.encode(privacy.strip(codec.decode(written))))
+            count(row)
+
     def records(self, count: Count) -> Iterator[Generation]:
         """Yield whole records, oldest first."""
-        for record in self.reader.records(self.wanted):
-            yield record if self.content else privacy.strip(record)
-            found = money.split(record.cost.total) if record.cost is not None else None
-            count(None if found is None else money.amount(*found), record.failed)
+        return map(codec.decode, self.lines(count))
 
     def rows(self, count: Count) -> Iterator[dict[str, Any]]:
         """Yield flat rows by column: text, numbers, booleans, tuples, and `Decimal`; times in nanoseconds."""
         for row in scan.rows(self.path, self.wanted):
             yield {field.name: getattr(row, field.name) for field in _COLUMNS}
-            count(row.cost, row.failed)
+            count(row)
+
+
+def text_of(written: str | bytes) -> str:
+    """Return what `codec` wrote as text."""
+    return written if isinstance(written, str) else written.decode("utf-8", "surrogatepass")
 
 
 def _jsonl(source: Source, output: Output, count: Count) -> None:
-    for record in source.records(count):
-        output.write(escaped(as_json(record)) + "\n")
-
-
-def as_json(record: Generation) -> str:
-    """Return the record as `codec` writes it; half surrogate pairs are in it as they are."""
-    written = codec.encode(record)
-    return written if isinstance(written, str) else written.decode("utf-8", "surrogatepass")
+    for line in source.lines(count):
+        output.write(escaped(line) + "\n")
 
 
 def _csv(source: Source, output: Output, count: Count) -> None:

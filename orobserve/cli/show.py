@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from orobserve import config
 from orobserve.cli import selection, show_content, show_facts, table
-from orobserve.cli.formats import as_json
+from orobserve.cli.formats import text_of
 from orobserve.errors import ConfigurationError
-from orobserve.ledger import scan
+from orobserve.ledger import codec, scan
 from orobserve.ledger.assembly import path_of
 from orobserve.telemetry.console import escaped, is_terminal, line, plain
 
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     generation = _find(settings, options.id.strip())
     out = sys.stdout
     if options.raw:
-        out.write(escaped(as_json(generation)) + "\n")
+        out.write(escaped(text_of(codec.encode(generation))) + "\n")
     elif options.json:
         out.write(escaped(json.dumps(_report(generation, settings.api_key_labels, options), default=float)) + "\n")
     elif options.context:
@@ -88,7 +88,7 @@ def _report(generation: Generation, labels: Mapping[str, str], options: argparse
     content = generation.content
     if options.context:
         return {} if content is None else show_content.context(content)
-    said = json.loads(as_json(generation)).get("content")
+    said = json.loads(text_of(codec.encode(generation))).get("content")
     times = show_facts.timeline(generation)
     return {**show_facts.sections(generation, labels), "timeline": times, "content": said}
 

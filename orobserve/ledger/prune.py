@@ -98,7 +98,7 @@ def prune(
                 break
         return done
 
-    for count in _in_turns(path, chunk, pause):
+    for count in _in_turns(path, lambda connection: _at_once(connection, chunk), pause):
         removed += count
         advance(count)
     return removed
@@ -119,7 +119,7 @@ def shrink(path: Path, *, advance: Callable[[int], None], pause: Callable[[float
 
     def chunk(connection: sqlite3.Connection) -> int:
         before = _pragma(connection, "freelist_count")
-        connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()  # a step a page
+        connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")  # `execute` stops after one page
         return max(0, before - _pragma(connection, "freelist_count")) * _pragma(connection, "page_size")
 
     for count in _in_turns(path, chunk, pause):
@@ -146,7 +146,7 @@ def _in_turns(path: Path, chunk: Callable[[sqlite3.Connection], int], pause: Cal
         began = time.monotonic()
         try:
             with database.writing(path) as connection:
-                done = _alone(connection, chunk)
+                done = chunk(connection)
         except sqlite3.Error as error:
             if not database.is_passing(error) or waited >= _PATIENCE:
                 raise
@@ -160,7 +160,7 @@ def _in_turns(path: Path, chunk: Callable[[sqlite3.Connection], int], pause: Cal
         pause(max(_LEAST, _SHARE * (time.monotonic() - began)))
 
 
-def _alone(connection: sqlite3.Connection, chunk: Callable[[sqlite3.Connection], int]) -> int:
+def _at_once(connection: sqlite3.Connection, chunk: Callable[[sqlite3.Connection], int]) -> int:
     connection.execute("BEGIN IMMEDIATE")
     try:
         done = chunk(connection)

@@ -51,6 +51,19 @@ def rows(path: Path, wanted: Filter) -> Iterator[Row]:
         yield from map(_row, connection.execute(sql, values))
 
 
+def written(path: Path, wanted: Filter) -> Iterator[tuple[Row, str | bytes]]:
+    """Yield the calls that a filter finds with their records, as `codec` wrote them, oldest first, however many.
+
+    Raises:
+        LedgerError: there is no ledger, or it cannot be read.
+    """
+    condition, values = where(wanted)
+    with database.reading(path) as connection:
+        sql = f"SELECT {_COLUMNS}, record FROM calls JOIN records USING (id) WHERE {condition} ORDER BY started_at, id"  # noqa: S608
+        for *row, record in connection.execute(sql, values):
+            yield _row(row), record
+
+
 def ids(path: Path, beginning: str, *, limit: int) -> list[str]:
     """Return the generation ids with that beginning, in their order.
 

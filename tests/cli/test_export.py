@@ -127,7 +127,7 @@ def test_a_file_is_whole_and_ones_own(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(formats, "as_json", fail)
+        patch.setattr(formats, "escaped", fail)
         run(capsys, "export", "-o", str(target), "--force", status=130)
     assert target.read_text() == whole
     run(capsys, "export", "-o", str(target), "--force", "--user", "u-2")

@@ -34,6 +34,8 @@ def path(ledger_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Fill it: five calls a day for forty days."""
     stored(ledger_path, [aged(number, number // 5) for number in range(200)])
     monkeypatch.setattr("time.time_ns", lambda: STARTED_AT + DAY // 2)
+    monkeypatch.setattr(prune, "_SHARE", 0)  # nobody waits for a turn
+    monkeypatch.setattr(prune, "_LEAST", 0)
     return ledger_path
 
 
