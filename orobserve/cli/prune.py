@@ -33,7 +33,8 @@ examples:
   orobserve prune --user ada --yes                  forget a user
 
 What several options say must all be true of a call that goes. Processes that record calls go on meanwhile. A ledger can
-keep itself small too: OROBSERVE_LEDGER_DAYS, OROBSERVE_LEDGER_SIZE. `orobserve export` first keeps a copy.
+keep itself small too: OROBSERVE_LEDGER_DAYS, OROBSERVE_LEDGER_SIZE. `orobserve export` first keeps a copy. Room is
+given back in whole pages of the file: calls picked from among others that stay leave gaps, and give back less.
 """
 
 

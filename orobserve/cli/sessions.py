@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _HEAD = (
     *("session", "user", "began", "last call", "took", "calls", "errors", "in", "cached", "out", "cost", "switches"),
-    *("models", "providers"),
+    "served by",
 )
 _TURN_HEAD = ("#", "time", "model", "provider", "", "in", "cached", "out", "cost", "so far", "took", "result", "id")
 _EXACT = Context(prec=60)
@@ -145,27 +145,26 @@ def _show_sessions(found: Sequence[dict[str, Any]]) -> None:
         (
             each["session"],
             each["user"],
-            _local(each["began_at"]),
-            _local(each["last_at"]),
+            _local(each["began_at"], "%m-%d %H:%M"),
+            _local(each["last_at"], "%m-%d %H:%M"),
             _took(each["seconds"]),
             str(each["calls"]),
             _some(each["errors"]),
             *_tokens(each),
             table.priced(each["cost"], each["unpriced"]),
             _some(each["provider_switches"]),
-            ", ".join(each["models"]),
-            ", ".join(each["providers"]),
+            " via ".join(filter(None, (", ".join(each["models"]), ", ".join(each["providers"])))),
         )
         for each in found
     ]
-    table.write(sys.stdout, _HEAD, rows, ["" for _ in rows], range(4, 12))
+    table.write(sys.stdout, _HEAD, rows, ["" for _ in rows], range(2, 12))
 
 
 def _show_turns(found: Sequence[dict[str, Any]]) -> None:
     rows = [
         (
             str(number),
-            _local(each["started_at"]),
+            _local(each["started_at"], "%m-%d %H:%M:%S"),
             each["model"] or each["operation"],
             each["provider"],
             f"was {each['switched_from']}" if each["switched_from"] else "",
@@ -179,12 +178,12 @@ def _show_turns(found: Sequence[dict[str, Any]]) -> None:
         for number, each in enumerate(found, 1)
     ]
     styles = ["bad" if each["failed"] else "" for each in found]
-    table.write(sys.stdout, _TURN_HEAD, rows, styles, (0, *range(5, 11)))
+    table.write(sys.stdout, _TURN_HEAD, rows, styles, (0, 1, *range(5, 11)))
 
 
-def _local(at: str) -> str:
+def _local(at: str, form: str) -> str:
     """Return a time of ours by the clock on the wall."""
-    return f"{datetime.fromisoformat(at.replace('Z', '+00:00')).astimezone():%Y-%m-%d %H:%M:%S}"
+    return datetime.fromisoformat(at.replace("Z", "+00:00")).astimezone().strftime(form)
 
 
 def _took(seconds: float | None) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 40  # characters of the whole call in the timeline
 _FAILED = 400  # the first HTTP status of an error
+_TOTALS = {"input", "output", "total"}
 _SAID = "what was said is not in the ledger"
 _EPILOG = """\
 examples:
@@ -109,6 +110,8 @@ def _write(out: TextIO, generation: Generation, labels: Mapping[str, str], *, fu
         _title(out, title)
         width = max(map(len, values))
         for name, value in values.items():
+            if title == "tokens" and value == 0 and name not in _TOTALS:
+                continue  # of a dozen kinds most are 0
             label = name.replace("_", " ").ljust(width)
             out.write(f"  {table.style(label, 'dim', out)}  {show_facts.text(name, value)}\n")
     _title(out, "messages")

@@ -22,7 +22,7 @@ _PAGES = 500  # of the file that are given back in one
 _SHARE = 1.0  # how long others have their turn after a transaction, as a multiple of what it took
 _LEAST = 0.005  # seconds, likewise
 _PATIENCE = 60.0  # seconds that others may keep us waiting
-_OF_A_CALL = 900  # bytes besides its record, about: its row, and its places in the indexes
+_OF_A_CALL = 430  # bytes besides its record, about: its row, and its places in the indexes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
