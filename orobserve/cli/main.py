@@ -8,7 +8,22 @@ import sys
 from typing import TYPE_CHECKING
 
 from orobserve._version import __version__
-from orobserve.cli import demo, destinations, doctor, probe, proxy, receive, reconcile, report, run
+from orobserve.cli import (
+    demo,
+    destinations,
+    doctor,
+    export,
+    probe,
+    proxy,
+    prune,
+    receive,
+    reconcile,
+    report,
+    run,
+    sessions,
+    show,
+    tail,
+)
 from orobserve.cli import top as live
 from orobserve.errors import ConfigurationError
 
@@ -39,12 +54,17 @@ def parser() -> argparse.ArgumentParser:
     demo.add(commands)
     destinations.add(commands)
     doctor.add(commands)
+    export.add(commands)
     probe.add(commands)
     proxy.add(commands)
+    prune.add(commands)
     receive.add(commands)
     reconcile.add(commands)
     report.add(commands)
     run.add(commands)
+    sessions.add(commands)
+    show.add(commands)
+    tail.add(commands)
     live.add(commands)
     return top
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from orobserve.telemetry.console import is_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+_INTERVAL = 0.1  # seconds: telling rich of each call would cost more than many a call
 
 
 @contextmanager
@@ -37,7 +40,17 @@ def progress(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
     console = Console(stderr=True, no_color="NO_COLOR" in os.environ)
     with bars.Progress(*columns, bars.TimeRemainingColumn(), console=console, transient=True) as shown:
         task = shown.add_task(label, total=total)
-        yield lambda count: shown.advance(task, count)
+        waiting, due = 0, 0.0
+
+        def advance(count: int) -> None:
+            nonlocal waiting, due
+            waiting += count
+            if (now := time.monotonic()) >= due:
+                shown.advance(task, waiting)
+                waiting, due = 0, now + _INTERVAL
+
+        yield advance
+        shown.advance(task, waiting)
 
 
 def _unseen(count: int) -> None:

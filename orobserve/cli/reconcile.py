@@ -229,7 +229,7 @@ def _cells(ours: Figures | None, theirs: Figures | None, difference: Decimal) ->
         for side in (ours, theirs):
             value = None if side is None else getattr(side, name)
             pairs.append("-" if side is None else "?" if value is None else str(value))
-    known = "-" if ours is None else money(ours.cost) + (" + ?" if ours.unpriced and ours.cost is not None else "")
+    known = "-" if ours is None else table.priced(ours.cost, ours.unpriced)
     sign = "-" if difference < 0 else "+" if difference > 0 else ""
     return (*pairs, known, "-" if theirs is None else money(theirs.cost), f"{sign}{money(abs(difference))}")
 

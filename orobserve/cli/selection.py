@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from orobserve.errors import ConfigurationError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SPAN = re.compile(r"(\d{1,9})([mhdw])")
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SHOWN = 8  # digits of a key's hash
 _WHEN = "30m, 24h, 7d, 4w, or a day as 2026-11-01 (UTC)"
 
@@ -101,6 +102,28 @@ def moment(option: str, text: str | None, now: int) -> int | None:
         fix = f"for example: {option} 24h"
         raise ConfigurationError(option, text, allowed=_WHEN, fix=fix) from None
     return int((day if day.tzinfo else day.replace(tzinfo=timezone.utc)).timestamp()) * 10**9
+
+
+def count(text: str) -> int:
+    """Read a number that is not negative; for argparse."""
+    found = int(text)
+    if found < 0:
+        raise ValueError(text)
+    return found
+
+
+def clock(at: int) -> str:
+    """Return a time, in nanoseconds since the epoch, as the clock on the wall shows it."""
+    return f"{_local(at):%Y-%m-%d %H:%M:%S}"
+
+
+def utc(at: int) -> str:
+    """Return a time, in nanoseconds since the epoch, as machines like it: ISO 8601, UTC, to the microsecond."""
+    return f"{_EPOCH + timedelta(microseconds=at // 1000):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def _local(at: int) -> datetime:
+    return (_EPOCH + timedelta(microseconds=at // 1000)).astimezone()
 
 
 def key_name(hash_: str | None, labels: Mapping[str, str]) -> str | None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 from contextlib import suppress
-from typing import TYPE_CHECKING, TextIO
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TextIO
 
 from orobserve.telemetry.console import is_terminal, money, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from _typeshed import SupportsWrite
 
     from orobserve import spend
     from orobserve.ledger import sums
@@ -93,7 +97,12 @@ def _write_rich(
 
 def cost(found: spend.Sum | sums.Sum) -> str:
     """Return what calls cost; `?` stands for what is not known of it."""
-    return money(found.cost) + (" + ?" if found.unpriced and found.cost is not None else "")
+    return priced(found.cost, found.unpriced)
+
+
+def priced(known: Decimal | None, unpriced: int) -> str:
+    """Return what is known of a cost, in USD, and whether that of some calls is not."""
+    return money(known) + (" + ?" if unpriced and known is not None else "")
 
 
 def summarise(stream: TextIO, total: spend.Sum | sums.Sum) -> None:
@@ -107,3 +116,12 @@ def summarise(stream: TextIO, total: spend.Sum | sums.Sum) -> None:
 def counted(count: int, noun: str) -> str:
     """Return a number and what is counted, in the plural where there is not one."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def write_csv(stream: SupportsWrite[str], head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write comma-separated values, a line a row, without what a terminal would obey. None is empty."""
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(head)
+    for row in rows:
+        cells = (f"{cell:f}" if isinstance(cell, Decimal) else cell for cell in row)
+        writer.writerow([plain(cell) if isinstance(cell, str) else cell for cell in cells])

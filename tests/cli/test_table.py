@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import io
-import re
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -12,21 +12,13 @@ import pytest
 
 from orobserve.cli import table
 from orobserve.cli.progress import progress
-from orobserve.telemetry.console import plain
+from orobserve.telemetry.console import escaped, plain
+from tests.cli.screens import HOSTILE, STYLED, Terminal, harmless
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 HEAD = ("model", "cost")
-HOSTILE = "\x1b[2J\x9b31m\u202eevil\u2066\u200f\r\n\x00\ud800<script>"
-_STYLED = re.compile(r"\x1b\[[0-9;]*m")
-
-
-class Terminal(io.StringIO):
-    """A stream that a person looks at."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.fixture(params=["rich", "plain"])
@@ -53,7 +45,7 @@ def _without_rich(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lines(stream: io.StringIO) -> list[str]:
-    return _STYLED.sub("", stream.getvalue()).splitlines()
+    return STYLED.sub("", stream.getvalue()).splitlines()
 
 
 def test_a_terminal_gets_it_within_its_width_and_in_colour(terminal: Terminal) -> None:
@@ -93,7 +85,7 @@ def test_hostile_cells_are_only_shown(terminal: Terminal) -> None:
     table.write(terminal, HEAD, [(HOSTILE, "?")], [""], (1,))
     found = lines(terminal)
     assert len(found) == 2
-    assert not re.search("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", "".join(found))
+    assert harmless("\n".join(found))
     assert "evil" in found[1]
 
 
@@ -102,6 +94,13 @@ def test_plain() -> None:
     assert plain("a\tb\nc") == "a\ufffdb\ufffdc"
     assert plain("a\tb\r\nc\x0bd\u2028e\x1b[0m", lines=True) == "a    b\nc\nd\ne\ufffd[0m"
     assert plain("👩‍👩‍👧 שלום é", lines=True) == "👩‍👩‍👧 שלום é"  # joiners and letters stay
+
+
+def test_escaped_json_means_the_same() -> None:
+    found = escaped(json.dumps({HOSTILE: [HOSTILE, "é 日本"]}, ensure_ascii=False))
+    assert harmless(found)
+    assert "é 日本" in found
+    assert json.loads(found) == {HOSTILE: [HOSTILE, "é 日本"]}
 
 
 def test_a_bar_is_for_people_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from orobserve.delivery.clock import Clock
@@ -94,5 +95,8 @@ class VirtualClock(Clock):
             return all(condition is not None and condition._waiters for condition in waits)  # type: ignore[attr-defined]
 
         self.advance(seconds)
+        until = time.monotonic() + _TIMEOUT
         with self._state:
-            assert self._state.wait_for(are_at_rest, _TIMEOUT), "a thread does not come to rest"
+            while not are_at_rest():
+                assert time.monotonic() < until, "a thread does not come to rest"
+                self._state.wait(0.002)  # a thread says that it will wait a moment before it does
