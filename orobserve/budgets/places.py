@@ -13,7 +13,7 @@ from orobserve.ledger.columns import columns
 from orobserve.ledger.filters import Filter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from orobserve.budget_settings import Budget
     from orobserve.generation import Generation
@@ -108,10 +108,9 @@ class Seen:
         """Return what was spent in some places."""
         return {place: self._sums[place] for place in places if place in self._sums}
 
-    def forget(self, before: int) -> None:
-        """Forget periods that began before a time."""
-        for place in [place for place in self._sums if place.start < before]:
-            del self._sums[place]
+    def forget(self, is_over: Callable[[Place], bool]) -> None:
+        """Forget the sums of periods that are over."""
+        self._sums = {place: spent for place, spent in self._sums.items() if not is_over(place)}
 
 
 def stored(

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from orobserve._guard import guard
+from orobserve.budget_settings import bounds
 from orobserve.budgets.alert import Alert
 from orobserve.budgets.fired import Mark, claim
 from orobserve.budgets.notices import Notices
@@ -37,7 +38,8 @@ _PATIENCE = 60.0  # seconds for the ledger to write them, and for the turn among
 _PAUSE = 0.05
 _REST = 19  # times as long as the questions took: they are to take a twentieth of a core at most
 _LONGEST_REST = 60.0
-_KEPT = 40 * 86_400 * 10**9  # nanoseconds that past periods are remembered
+_HOUR = 3600 * 10**9  # nanoseconds
+_KEPT = 24 * _HOUR  # that a period is remembered after its end: for costs that are told late
 _SHOWN = 8  # digits of a key's hash
 _all: weakref.WeakSet[Watch] = weakref.WeakSet()
 
@@ -77,6 +79,7 @@ class Watch:
     def _forget(self) -> None:
         self._seen = Seen(self._budgets, self._labels)
         self._told: set[tuple[Place, float]] = set()
+        self._hour = 0  # in which past periods were forgotten last
         self._rest = (0.0, 0)  # until when no further questions are asked, unless somebody is in a hurry
 
     def offer(self, generation: Generation) -> None:
@@ -116,12 +119,25 @@ class Watch:
         for call in batch:
             with guard:
                 places.update(self._seen.take(call))
+        self._tidy(self._clock.epoch())
         began = self._clock.now()
         found = self._spent(places)
         for alert in self._due(found):
             self._notices.put(alert)
         now = self._clock.now()
         self._rest = now + min(_LONGEST_REST, _REST * (now - began)), self._worker.urges
+
+    def _tidy(self, now: int) -> None:
+        """Forget, once an hour, what is known of periods that are over: there may be a sum for each user in each."""
+        if now // _HOUR == self._hour:
+            return
+
+        def is_over(place: Place) -> bool:
+            return bounds(self._budgets[place.budget].period, place.start)[1] < now - _KEPT
+
+        self._hour = now // _HOUR
+        self._seen.forget(is_over)
+        self._told = {each for each in self._told if not is_over(each[0])}
 
     def _spent(self, places: set[Place]) -> dict[Place, Spent]:
         ledger = self._ledger
@@ -144,9 +160,7 @@ class Watch:
         ]
         if not reached:
             return []
-        oldest = self._clock.epoch() - _KEPT
-        self._seen.forget(oldest)
-        self._told = {each for each in self._told if each[0].start >= oldest} | set(reached)
+        self._told |= set(reached)
         won = set(self._claimed([self._mark(*each) for each in reached]))
         return [self._alert(*each, found[each[0]]) for each in reached if self._mark(*each) in won]
 

@@ -40,8 +40,11 @@ CALL = SAME_CALL.replace('"gen-1"', '"gen-" + __import__("uuid").uuid4().hex')  
 class Then(Clock):
     """The time at which the calls were made."""
 
+    def __init__(self) -> None:
+        self.moment = NOON
+
     def epoch(self) -> int:
-        return NOON
+        return self.moment
 
 
 class Told:
@@ -98,6 +101,19 @@ def test_each_threshold_once_in_each_period(place: Path | None) -> None:
     told.offer(at(6, NOON + DAY, 2.0))
     assert [each[1] for each in told.reached[2:]] == [0.8, 1.0]
     assert told.alerts[-1].period_start == datetime(2024, 10, 5, tzinfo=timezone.utc)
+    told.close()
+
+
+def test_past_periods_are_forgotten_a_day_after_their_end() -> None:
+    told = Told({"amount": 1, "by": "user", "period": "hour"})
+    (watch,) = told.watches
+    for hour in range(60):
+        watch._clock.moment = NOON + hour * 3600 * SECOND  # type: ignore[attr-defined]
+        user = replace(call(0).request, user=f"u-{hour}")
+        told.offer(at(hour, NOON + hour * 3600 * SECOND, 0.9, request=user))
+    assert len(told.alerts) == 60
+    assert len(watch._seen._sums) <= 26
+    assert len(watch._told) <= 26
     told.close()
 
 
