@@ -14,11 +14,13 @@ import httpx
 import pytest
 
 import orobserve
+from orobserve.account import Activity
 from orobserve.cli.main import main
 from orobserve.generation import Cost, Error, Outcome, changed
 from orobserve.ledger.query import Reader
+from orobserve.reconcile import compare, total
 from orobserve.testing import Scenario, Simulator
-from tests.ledger.records import stored
+from tests.ledger.records import MODELS, call, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -217,3 +219,31 @@ def test_without_a_management_key(
 ) -> None:
     monkeypatch.delenv("OPENROUTER_MANAGEMENT_KEY")
     assert "settings/management-keys" in run(capsys, yesterday, status=2, err=True)
+
+
+def test_models_meet_whatever_either_side_calls_them(tmp_path: Path) -> None:
+    """A dated slug, a variant, and the name that was asked for are one model; unknown costs stay unknown together."""
+    names = ("openai/gpt-4.1", "openai/gpt-4.1-2025-04-14", "openai/gpt-4.1:nitro", "nobody/else", None)
+    stored(tmp_path / "ledger.db", [replace(call(number), cost=None, model=name) for number, name in enumerate(names)])
+    with Reader(tmp_path / "ledger.db") as reader:
+        ours = reader.sums(("model",))
+    row = Activity(
+        model="openai/gpt-4.1",
+        permaslug="openai/gpt-4.1-2025-04-14",
+        requests=2,
+        input_tokens=5,
+        output_tokens=5,
+        reasoning_tokens=0,
+        cost=Decimal("0.5"),
+    )
+    found = {each.model: each for each in compare(ours, [row, replace(row, requests=1)])}
+    assert set(found) == {"openai/gpt-4.1", "nobody/else", MODELS[4 % 3]}
+    met = found["openai/gpt-4.1"]
+    assert met.ours is not None
+    assert met.theirs is not None
+    assert (met.ours.calls, met.ours.unpriced, met.ours.cost) == (3, 3, None)
+    assert (met.theirs.calls, met.theirs.cost) == (3, Decimal("1.0"))
+    assert set(met.names) == set(names[:3])
+    assert total(each.ours for each in found.values()).cost is None
+    assert met.reasons(Decimal(1)) == []
+    assert met.reasons(Decimal("0.1")) == ["OpenRouter has $1.0 more; 3 calls of unknown cost"]
