@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
+    from orobserve.budget_settings import Budget
     from orobserve.delivery.exporter import Exporter
     from orobserve.delivery.settings import DestinationSettings
     from orobserve.generation import Content
@@ -87,6 +88,7 @@ class Settings(TypedDict, total=False):
     ledger_content: bool
     ledger_days: int
     ledger_size: int | str
+    budgets: Iterable[Budget | Mapping[str, Any] | str] | str
     destinations: Iterable[Destination] | Destination
     tracer_provider: TracerProvider | None
     meter_provider: MeterProvider | None
@@ -114,6 +116,12 @@ def _content(setting: str, value: object) -> str:
 
 def _compat(setting: str, value: object) -> tuple[str, ...]:
     return tuple(OneOf(*_COMPAT_SETS)(setting, name) for name in names(setting, value))
+
+
+def _budgets(setting: str, value: object) -> tuple[Budget, ...]:
+    from orobserve.budget_settings import parse  # noqa: PLC0415 - for those who have budgets
+
+    return parse(setting, value)
 
 
 def _unresolved(setting: str, value: object) -> tuple[str, object]:
@@ -194,6 +202,9 @@ class Config:
     ledger_content: bool = _setting(boolean, True, "message content in the ledger")  # noqa: FBT003
     ledger_days: int = _setting(integer, 90, "days that a call stays in the ledger; 0: for ever")
     ledger_size: int = _setting(size, 2_000_000_000, "bytes that the ledger may take, also as 500MB; 0: no limit")
+    budgets: tuple[Budget, ...] = _setting(
+        _budgets, (), "what may be spent in which time before somebody is told: objects, or texts as 50/day"
+    )
     destinations: tuple[DestinationSettings, ...] = _setting(
         _unresolved, (), "who receives every generation: names, or objects as OpenRouter's Broadcast has them"
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "OROBSERVE_CONFIG"
 NAME = "orobserve.toml"
-_DESTINATION = re.compile(r"destinations\[(\d+)\]")
+_ITEM = re.compile(r"(destinations|budgets)\[(\d+)\]")
 _HEADER = re.compile(r"\s*\[\[?\s*([^]]+?)\s*\]")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -75,23 +75,23 @@ def _parse(text: str) -> dict[str, Any]:
 
 
 def line_of(text: str, setting: str) -> int | None:
-    """Return the number of the line a setting stands on, or at least its destination's; None where it is not clear.
+    """Return the number of the line a setting stands on, or at least its object's; None where it is not clear.
 
     A setting is named as in errors: `hosts`, or `destinations[1].config.api_key`.
     """
-    found = _DESTINATION.match(setting)
-    wanted = int(found[1]) if found else None
+    found = _ITEM.match(setting)
+    kind, wanted = (found[1], int(found[2])) if found else ("", None)
     keys = [part.lower().replace("_", "") for part in _BARE_KEY.findall(setting[found.end() :] if found else setting)]
     seen, top, start, best = -1, True, None, 0
     for number, line in enumerate(text.splitlines(), 1):
         header = _HEADER.match(line)
         if header:
             top = False
-            if header[1] == "destinations" and line.lstrip().startswith("[["):
+            if header[1] == kind and line.lstrip().startswith("[["):
                 seen += 1
                 start = number if seen == wanted else start
         inside = top if wanted is None else seen == wanted
-        words = _BARE_KEY.match(line.strip(" \t[").removeprefix("destinations."))
+        words = _BARE_KEY.match(line.strip(" \t[").removeprefix(f"{kind}."))
         word = words[0].lower().replace("_", "") if words else ""
         if inside and word in keys and keys.index(word) + 1 > best:
             start, best = number, keys.index(word) + 1

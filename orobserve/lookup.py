@@ -110,7 +110,7 @@ class Client:
 
     def generation(self, source: Source, generation_id: str) -> Answer:
         """Ask for the record of a call. One of another id is no answer."""
-        response = self._get(source, "/generation", id=generation_id)
+        response = self.get(source, "/generation", id=generation_id)
         if response is None:
             return Answer(status="error")
         status = response.status_code
@@ -135,14 +135,21 @@ class Client:
         """Ask for the budget of the key."""
         return self._data(source, "/key")
 
+    def close(self) -> None:
+        """Give the connections back."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
     def _data(self, source: Source, path: str, **query: str) -> dict[str, Any] | None:
-        response = self._get(source, path, **query)
+        response = self.get(source, path, **query)
         if response is None or response.status_code != _OK:
             return None
         return mapping(_parsed(response).get("data")) or None
 
-    def _get(self, source: Source, path: str, **query: str) -> httpx.Response | None:
-        """Ask; None where nobody answers."""
+    def get(self, source: Source, path: str, **query: str) -> httpx.Response | None:
+        """Ask anything; None where nobody answers."""
         import httpx  # noqa: PLC0415 - nothing of it is loaded before the first question
 
         headers = {"Authorization": f"Bearer {source.key}"} if source.key else {}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orobserve import config_file
+from orobserve.account import BASE, MANAGEMENT_KEY, management_key
 from orobserve.cli import toml
 from orobserve.delivery.destination_config import is_masked, squash, variable_for
 from orobserve.delivery.settings import find_exporter, installed
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator
 
-_KEY = "OPENROUTER_MANAGEMENT_KEY"
-_BASE = "https://openrouter.ai/api/v1"
 _PAGE = 100  # as many as the API gives at once
 _DEFAULTS = {
     "enabled": True,
@@ -44,9 +43,11 @@ _REASONS = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.add_argument("--key-env", default=_KEY, metavar="NAME", help=f"variable with a management key ({_KEY})")
     parser.add_argument(
-        "--base-url", default=os.environ.get("OPENROUTER_BASE_URL", _BASE), help=f"of OpenRouter's API ({_BASE})"
+        "--key-env", default=MANAGEMENT_KEY, metavar="NAME", help="variable with a management key (%(default)s)"
+    )
+    parser.add_argument(
+        "--base-url", default=os.environ.get("OPENROUTER_BASE_URL", BASE), help=f"of OpenRouter's API ({BASE})"
     )
     parser.add_argument("--workspace", metavar="ID", help="another workspace than the default one")
     parser.add_argument("--output", type=Path, metavar="FILE", help=f"write it, to {config_file.NAME} for example")
@@ -55,14 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    key = os.environ.get(options.key_env)
-    if not key:
-        raise ConfigurationError(
-            options.key_env,
-            None,
-            allowed="a management key of OpenRouter, which is not an API key",
-            fix=f"make one at https://openrouter.ai/settings/management-keys and export {options.key_env}=...",
-        )
+    key = management_key(options.key_env)
     try:
         given = list(_pages(options.base_url.rstrip("/"), key, options.workspace))
     except ConnectionError as error:

@@ -71,7 +71,7 @@ def _by_field(setting: str, raw: dict[str, Any], exporter: type[Exporter]) -> di
 
 
 def _value(setting: str, raw: object, entry: Field, kind: str, environ: Mapping[str, str]) -> Any:  # noqa: ANN401
-    value = _expanded(setting, raw, environ)
+    value = expanded(setting, raw, environ)
     if value is None or value == "":
         value = next((environ[name] for name in entry.env if environ.get(name)), entry.default)
     if value is None:
@@ -100,7 +100,7 @@ def _refuse_masked(setting: str, value: object, variable: str) -> None:
         )
 
 
-def _expanded(setting: str, raw: object, environ: Mapping[str, str]) -> object:
+def expanded(setting: str, raw: object, environ: Mapping[str, str]) -> object:
     """Replace `$NAME`, if that is all, and `${NAME}` anywhere, by what the environment says."""
     if not isinstance(raw, str):
         return raw
@@ -149,14 +149,14 @@ def _string(setting: str, value: object) -> str:
 
 def _texts(setting: str, raw: object, environ: Mapping[str, str]) -> dict[str, str]:
     """Return a mapping of texts: an object, or as OTEL_EXPORTER_OTLP_HEADERS has it (`a=b,c=d`), or JSON text."""
-    value = _expanded(setting, raw, environ)
+    value = expanded(setting, raw, environ)
     if isinstance(value, str):
         value = _parsed(value)
     if not isinstance(value, dict) or not all(isinstance(item, (str, int, float)) for item in value.values()):
         raise ConfigurationError(
             setting, HIDDEN, allowed="an object of texts", fix='for example { "X-Team" = "search" }'
         )
-    found = {str(key): str(_expanded(f"{setting}.{key}", item, environ)) for key, item in value.items()}
+    found = {str(key): str(expanded(f"{setting}.{key}", item, environ)) for key, item in value.items()}
     for key, item in found.items():
         _refuse_masked(f"{setting}.{key}", item, re.sub(r"\W", "_", key).upper())
     return found

@@ -39,6 +39,21 @@ _PARSERS: dict[Any, Schema] = {
     values.integer: {"type": "integer", "minimum": 0},
     values.positive: {"type": "number", "exclusiveMinimum": 0},
 }
+_BUDGET: Schema = {
+    "type": "object",
+    "required": ["amount"],
+    "additionalProperties": False,
+    "properties": {
+        "amount": {"type": ["number", "string"], "description": "USD"},
+        "period": {"enum": ["hour", "day", "week", "month"]},
+        "by": {"enum": ["none", "user", "key", "tag"], "description": "each of which has the amount"},
+        **{name: {**_TEXT, "description": f"only this {name}"} for name in ("user", "key", "tag")},
+        "thresholds": {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 1},
+        "name": _TEXT,
+        "webhook": {**_TEXT, "description": "URL that alerts are posted to, or $NAME"},
+        "notify": {**_FLAG, "description": "show alerts on the desktop"},
+    },
+}
 
 
 def camel(name: str) -> str:
@@ -54,13 +69,17 @@ def schema(known: Mapping[str, Setting[Any]]) -> Schema:
         "description": settings["destinations"].metadata["help"],
         "anyOf": [{"type": "array", "items": {"anyOf": [_TEXT, {"$ref": "#/$defs/destination"}]}}, _TEXT],
     }
+    properties["budgets"] = {
+        "description": settings["budgets"].metadata["help"],
+        "anyOf": [{"type": "array", "items": {"anyOf": [_TEXT, {"$ref": "#/$defs/budget"}]}}, _TEXT],
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "orobserve.toml",
         "type": "object",
         "additionalProperties": False,
         "properties": properties,
-        "$defs": {"destination": _destination(), "filter_rules": _filter_rules()},
+        "$defs": {"budget": _BUDGET, "destination": _destination(), "filter_rules": _filter_rules()},
     }
 
 

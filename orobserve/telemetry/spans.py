@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from orobserve.config import Config
     from orobserve.generation import Error, Generation
+    from orobserve.ledger.flights import Flights
     from orobserve.telemetry.attributes import Attributes
     from orobserve.telemetry.events import Events
     from orobserve.telemetry.jobs import Jobs
@@ -83,6 +84,7 @@ class Recorder:
         self._jobs = jobs
         self._listen = listen
         self._enrich = enrich
+        self.flights: Flights | None = None  # told of calls in flight, where other processes are to know of them
         self._places = Places()
 
     def begin(self, exchange: Exchange) -> Context:
@@ -108,6 +110,8 @@ class Recorder:
         exchange.on_end(lambda generation: finish(generation) if born == _forks[0] else None)
         if metrics is not None:  # at last: a call that could not begin is not in flight
             metrics.begin(exchange.route.endpoint.operation)
+        if self.flights is not None:
+            self.flights.begin()
         return context
 
     def _start(self, exchange: Exchange, context: Context) -> _Begun:
@@ -154,6 +158,8 @@ class Recorder:
         status: str | None = ""
         if metrics is not None:
             metrics.end(generation.operation)
+        if self.flights is not None:
+            self.flights.end()
         with guard:
             status = self._enrich(generation, begun.exchange, waiting)
         if status is None:
@@ -234,6 +240,8 @@ class Recorder:
         metrics = self._metrics()
         if metrics is not None:
             metrics.begin(generation.operation)
+        if self.flights is not None:
+            self.flights.begin()
         exchange.asked = generation.request
         if start_context is not None and not is_inside(context):
             context = trace.set_span_in_context(NonRecordingSpan(start_context), context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -12,12 +13,13 @@ from orobserve.testing.pricing import MODELS, ZERO, Model, number, numeral
 from orobserve.testing.routing import PROVIDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from orobserve.testing.ledger import Entry
     from orobserve.testing.request import Payload
 
 _DAY = 86_400
+_KEPT_DAYS = 30  # of activity
 _RELEASED = 1_700_000_000
 _USER = "user_2dHFtVWx2n56w6HkM0000000000"
 _WORKSPACE = "750e8400-e29b-41d4-a716-446655440002"
@@ -25,7 +27,7 @@ _WORKSPACE = "750e8400-e29b-41d4-a716-446655440002"
 
 @dataclass(slots=True, kw_only=True)
 class Account:
-    """The account behind every key: change its fields to see limits in GET /key and GET /credits."""
+    """The account behind every key: change its fields to see limits in GET /key and GET /credits, and refusals."""
 
     total_credits: Decimal = Decimal(100)
     limit: Decimal | None = None
@@ -33,6 +35,7 @@ class Account:
     include_byok_in_limit: bool = False
     is_free_tier: bool = False
     is_management_key: bool = False
+    management_keys: frozenset[str] | None = None  # that may ask for activity and credits; None: every key may
 
 
 def models() -> Payload:
@@ -127,14 +130,28 @@ def credits_left(account: Account, entries: Iterable[Entry]) -> Payload:
     return {"data": {"total_credits": number(account.total_credits), "total_usage": number(used)}}
 
 
-def activity(entries: Iterable[Entry], now: float, date: str | None) -> Payload:
-    """Sum up the completed UTC days by model and provider; today is not complete."""
+def activity(entries: Iterable[Entry], now: float, query: Mapping[str, str]) -> Payload | None:
+    """Sum up the completed UTC days of the last thirty by model and provider; None where the query cannot be right.
+
+    Everything here belongs to one user and one workspace: the filters for others find nothing.
+    """
+    today = int(now) // _DAY
+    days = {_day(day * _DAY) for day in range(today - _KEPT_DAYS, today)}
+    if "date" in query and query["date"] not in days:
+        return None
+    days &= {query.get("date", each) for each in days}
     groups: dict[tuple[str, str, str], list[Entry]] = defaultdict(list)
     for entry in entries:
-        if entry.answer.created // _DAY < int(now) // _DAY:
+        secret = entry.answer.request.key
+        is_wanted = query.get("api_key_hash") in {None, hashlib.sha256(secret.encode()).hexdigest()}
+        if _day(entry.answer.created) in days and is_wanted and _is_here(query):
             groups[(_day(entry.answer.created), entry.answer.model, entry.answer.provider)].append(entry)
-    rows = [_row(*group, found) for group, found in sorted(groups.items()) if date in {None, group[0]}]
-    return {"data": rows}
+    extra = {"workspace_id": _WORKSPACE} if query.get("group_by") == "workspace" else {}
+    return {"data": [{**_row(*group, found), **extra} for group, found in sorted(groups.items())]}
+
+
+def _is_here(query: Mapping[str, str]) -> bool:
+    return query.get("user_id") in {None, _USER} and query.get("workspace_id") in {None, _WORKSPACE}
 
 
 def _day(timestamp: int) -> str:

@@ -36,6 +36,7 @@ _INFERENCE: Mapping[str, str] = MappingProxyType(
     }
 )
 _PUBLIC = ("/v1/models", "/v1/providers")
+_NO_MANAGEMENT = "Only management keys can perform this operation"
 _ID_LENGTH = 20
 
 Endpoint = Callable[[Incoming, str], Reply]
@@ -76,7 +77,7 @@ class Service:
                 r"/v1/key()",
                 lambda incoming, _: json_reply(account.key(self.account, key_of(incoming), entries())),
             ),
-            ("GET", r"/v1/credits()", lambda _in, _name: json_reply(account.credits_left(self.account, entries()))),
+            ("GET", r"/v1/credits()", self._credits),
             ("GET", r"/v1/activity()", self._activity),
             ("POST", r"/v1/presets/([^/]+)/(?:chat/completions|messages|responses)", self._preset),
             ("GET", r"/v1/videos/([^/]+)", lambda _incoming, name: self.jobs.video(name, self.base_url)),
@@ -170,8 +171,22 @@ class Service:
             return json_reply(errors.plain(404, "Generation not found"), 404)
         return json_reply({"data": {"success": True}})
 
+    def _credits(self, incoming: Incoming, _name: str) -> Reply:
+        if not self._is_management(incoming):
+            return json_reply(errors.plain(403, _NO_MANAGEMENT), 403)
+        return json_reply(account.credits_left(self.account, self.ledger.entries()))
+
     def _activity(self, incoming: Incoming, _name: str) -> Reply:
-        return json_reply(account.activity(self.ledger.entries(), self._clock(), incoming.query.get("date")))
+        if not self._is_management(incoming):
+            return json_reply(errors.plain(403, _NO_MANAGEMENT), 403)
+        found = account.activity(self.ledger.entries(), self._clock(), incoming.query)
+        if found is None:
+            return json_reply(errors.plain(400, "Invalid request parameters"), 400)
+        return json_reply(found)
+
+    def _is_management(self, incoming: Incoming) -> bool:
+        known = self.account.management_keys
+        return known is None or key_of(incoming) in known
 
     def _preset(self, incoming: Incoming, slug: str) -> Reply:
         body = parse_body(incoming.body)

@@ -337,3 +337,34 @@ def test_activity_rows(contract: Contract, make_client: Callable[[Simulator], An
     assert [row["requests"] for row in answered["data"]] == [1]
     assert contract.problems(schema, answered) == []
     assert contract.undeclared(schema, answered) == set()
+
+
+def test_activity_filters_and_refusals(contract: Contract, make_client: Callable[[Simulator], Any]) -> None:
+    """Activity is of one day, key or workspace where asked; other days, and keys that manage nothing, are refused."""
+    now = [1_700_000_000.0]  # 2023-11-14
+    with Simulator(clock=lambda: now[0]) as simulator:
+        client = make_client(simulator)
+        client.chat()
+        now[0] += 86_400
+        rows = {
+            query: client.call("GET", f"/activity?{query}").json["data"]
+            for query in ("date=2023-11-14", "date=2023-11-13", "api_key_hash=00", "group_by=workspace", "user_id=x")
+        }
+        refused = [client.call("GET", f"/activity?date={day}") for day in ("2023-11-15", "2023-10-01", "yesterday")]
+        simulator.account.management_keys = frozenset({"sk-or-v1-management"})
+        denied = [client.call("GET", path) for path in ("/activity", "/credits")]
+        client.connection.close()
+    assert {query: len(found) for query, found in rows.items()} == {
+        "date=2023-11-14": 1,
+        "date=2023-11-13": 0,
+        "api_key_hash=00": 0,
+        "group_by=workspace": 1,
+        "user_id=x": 0,
+    }
+    schema = contract.schema("/activity", 200, "application/json")
+    assert contract.problems(schema, {"data": rows["group_by=workspace"]}) == []
+    assert rows["group_by=workspace"][0]["workspace_id"]
+    for answers, status in ((refused, 400), (denied, 403)):
+        for answer in answers:
+            assert answer.status == status
+            assert contract.problems(contract.schema("/activity", status, "application/json"), answer.json) == []
