@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from orobserve.ledger.filters import Filter
 from orobserve.ledger.percentiles import bin_of, percentile
 from orobserve.ledger.query import Reader
-from orobserve.ledger.series import OTHER, STEPS
+from orobserve.ledger.series import OTHER
+from orobserve.ledger.sources import TIMES
 from tests.exporters.generations import STARTED_AT
 from tests.ledger.records import DAY, stored
 from tests.ledger.test_query import figures, group_of, mixed, totals
@@ -46,7 +47,7 @@ def near(found: float | None, durations: list[float], part: float) -> bool:
 
 @pytest.mark.parametrize("wanted", [Filter(), Filter(since=STARTED_AT - 3 * DAY), Filter(user="ada")])
 @pytest.mark.parametrize("by", [None, "model", "provider", "api_key", "user", "session", "tag"])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", TIMES)
 def test_points(step: str, by: str | None, wanted: Filter, reader: Reader, calls: list[Generation]) -> None:
     expected: dict[tuple[int, Any], list[Generation]] = defaultdict(list)
     top = [each.group[by] for each in reader.sums((by,), wanted)[:2]] if by else [None]
@@ -55,7 +56,7 @@ def test_points(step: str, by: str | None, wanted: Filter, reader: Reader, calls
         if (wanted.since and at < wanted.since) or (wanted.user and each.request.user != wanted.user):
             continue
         for group in group_of(each, by) if by else [None]:
-            expected[at // STEPS[step] * STEPS[step], group if group in top else OTHER].append(each)
+            expected[at // TIMES[step] * TIMES[step], group if group in top else OTHER].append(each)
     found = reader.series(step, by, wanted, top=2)
     assert [each.start for each in found] == sorted(each.start for each in found)
     assert {(each.start, each.group) for each in found} == set(expected)
