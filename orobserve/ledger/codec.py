@@ -60,7 +60,8 @@ def _simple(value: object) -> object:
 
 def _plain(record: Any) -> dict[str, Any]:  # noqa: ANN401 - any record
     found = {}
-    for name, default in _defaults(type(record)):
+    of: Any = type(record)
+    for name, default in _defaults(of):
         value = getattr(record, name)
         kind = type(value)
         if value is default or (kind is type(default) and value == default):
