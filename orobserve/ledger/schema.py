@@ -36,6 +36,7 @@ _FIRST = (
     "CREATE INDEX calls_by_span ON calls (span_id)",
     "CREATE INDEX calls_by_time ON calls (started_at)",
     "CREATE INDEX calls_by_session ON calls (session, started_at) WHERE session IS NOT NULL",
+    "CREATE INDEX calls_by_failure ON calls (started_at) WHERE failed",
     "CREATE INDEX calls_by_user ON calls (user, started_at) WHERE user IS NOT NULL",
     "CREATE INDEX calls_by_generation ON calls (generation_id) WHERE generation_id <> key",
     "CREATE TRIGGER call_gone AFTER DELETE ON calls BEGIN DELETE FROM records WHERE id = OLD.id; END",

@@ -131,9 +131,9 @@ def test_a_terminal_of_100_columns(
     assert max(map(len, lines)) <= 100
     assert " ".join(lines[0].split()) == "day (UTC) model calls errors tokens in cached hits saved cost"
     assert "a-vend…-longer" in lines[1]
-    assert lines[1].endswith("  81%          $0.1235  $1234.5000000000002")
-    assert lines[2].endswith("  81%     1  $-0.0000012  $0.10")
-    assert lines[3].endswith("    ?            ?                    ?")
+    assert lines[1].split()[-3:] == ["81%", "$0.1235", "$1234.5000000000002"]
+    assert lines[2].split()[-4:] == ["81%", "1", "$-0.0000012", "$0.10"]
+    assert lines[3].split()[-3:] == ["?", "?", "?"]
 
 
 def test_no_calls(expected: Expected, capsys: pytest.CaptureFixture[str]) -> None:
