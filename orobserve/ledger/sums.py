@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from orobserve.ledger import money
-from orobserve.ledger.columns import TOKENS
+from orobserve.ledger.columns import DAY, TOKENS
 from orobserve.ledger.rollups import SUMS
 from orobserve.ledger.sources import KINDS, sums_from
 
@@ -127,3 +127,8 @@ def _amount(found: Mapping[str, int], name: str) -> Decimal | None:
 
 def _group(name: str, value: Any) -> Any:  # noqa: ANN401 - a column's
     return date.fromordinal(_BEGINNING + value) if name == "day" else value
+
+
+def beginning_of(day: date) -> int:
+    """Return when a day begins, in nanoseconds since the epoch."""
+    return (day.toordinal() - _BEGINNING) * DAY
