@@ -41,8 +41,8 @@ def as_json(row: Row) -> dict[str, Any]:
         **{name: getattr(row, name) for name in ("operation", "model", "provider", "user", "session", "api_key")},
         "tags": list(row.tags),
         **{name: getattr(row, name) for name in TOKENS},
-        "cost": None if row.cost is None else float(row.cost),
-        "cache_saving": None if row.cache_saving is None else float(row.cache_saving),
+        "cost": row.cost,
+        "cache_saving": row.cache_saving,
         **{name: getattr(row, name) for name in ("response_cache", "outcome", "status", "failed", "error")},
     }
 

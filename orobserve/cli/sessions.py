@@ -16,7 +16,7 @@ from orobserve.errors import ConfigurationError
 from orobserve.ledger import scan
 from orobserve.ledger.assembly import path_of
 from orobserve.ledger.columns import TOKENS
-from orobserve.telemetry.console import escaped, money
+from orobserve.telemetry.console import money
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         found, show = _turns(settings, wanted, options.id), _show_turns
     if options.json:
-        sys.stdout.write(escaped(json.dumps(found, default=float)) + "\n")
+        table.write_json(sys.stdout, found)
     elif options.csv:
         rows = [[json.dumps(cell) if isinstance(cell, list) else cell for cell in each.values()] for each in found]
         table.write_csv(sys.stdout, list(found[0]) if found else ("session",), rows)
@@ -129,8 +129,6 @@ def _turns(settings: Config, wanted: Filter, session: str) -> list[dict[str, Any
         found.append(
             {
                 **calls.as_json(row),
-                "cost": row.cost,
-                "cache_saving": row.cache_saving,
                 "cost_so_far": so_far,
                 "unpriced_so_far": unpriced,
                 "cache_rate": calls.rate(row.cache_read_tokens, row.input_tokens),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
+import re
 import shutil
 from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO
+from uuid import uuid4
 
-from orobserve.telemetry.console import is_terminal, money, plain
+from orobserve.telemetry.console import escaped, is_terminal, money, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 _STYLES = {"head": "\x1b[1m", "bad": "\x1b[31m", "dim": "\x1b[2m", "good": "\x1b[32m"}
 _RESET = "\x1b[0m"
+_MARK = uuid4().hex  # around a number in JSON that is to lose its quotes; no text of others can hold it
+_NUMBER = re.compile(f'"{_MARK}(.*?){_MARK}"')
 _RICH_STYLES = {"head": "bold", "bad": "red", "dim": "dim", "good": "green", "": ""}
 
 
@@ -116,6 +121,12 @@ def summarise(stream: TextIO, total: spend.Sum | sums.Sum) -> None:
 def counted(count: int, noun: str) -> str:
     """Return a number and what is counted, in the plural where there is not one."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def write_json(stream: TextIO, found: object) -> None:
+    """Write a line of JSON: decimals as numbers with all their digits, and nothing that a terminal would obey."""
+    text = json.dumps(found, default=lambda number: f"{_MARK}{number:f}{_MARK}")
+    stream.write(escaped(_NUMBER.sub(r"\1", text)) + "\n")
 
 
 def write_csv(stream: SupportsWrite[str], head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

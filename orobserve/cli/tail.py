@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from orobserve import config
 from orobserve.cli import calls, selection, table
-from orobserve.telemetry.console import describe, escaped, plain
+from orobserve.telemetry.console import describe, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,5 +101,5 @@ def _write(row: Row, *, is_update: bool) -> None:
 
 
 def _write_json(row: Row, *, is_update: bool) -> None:
-    sys.stdout.write(escaped(json.dumps({**calls.as_json(row), "update": is_update})) + "\n")
+    table.write_json(sys.stdout, {**calls.as_json(row), "update": is_update})
     sys.stdout.flush()
