@@ -9,13 +9,13 @@ import re
 import shutil
 from contextlib import suppress
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 from uuid import uuid4
 
 from orobserve.telemetry.console import escaped, is_terminal, money, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from _typeshed import SupportsWrite
 
@@ -45,6 +45,8 @@ def write(
     rows: Sequence[Sequence[str | None]],
     styles: Sequence[str],
     right: Sequence[int],
+    *,
+    whole: Sequence[int] = (),
 ) -> None:
     """Write a table.
 
@@ -54,11 +56,12 @@ def write(
         rows: the cells, as they are: what a terminal would obey is taken out here. None is `-`.
         styles: the style of each row, empty for none.
         right: the columns that are aligned to the right; they are not cut while others can be.
+        whole: others that are not.
     """
     shown = [[plain(cell) for cell in row] for row in rows]
     if is_terminal(stream):
         with suppress(ModuleNotFoundError):
-            _write_rich(stream, head, shown, styles, right)
+            _write_rich(stream, head, shown, styles, (right, {*right, *whole}))
             return
     widths = [max(len(row[column]) for row in (head, *shown)) for column in range(len(head))]
     limit = shutil.get_terminal_size().columns if is_terminal(stream) else 0
@@ -74,19 +77,25 @@ def write(
 
 
 def _write_rich(
-    stream: TextIO, head: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str], right: Sequence[int]
+    stream: TextIO,
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    styles: Sequence[str],
+    columns: tuple[Sequence[int], Collection[int]],
 ) -> None:
     from rich.console import Console  # noqa: PLC0415 - an extra
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
+
+    right, whole = columns
 
     def cell(text: str) -> Text:
         return Text(text, no_wrap=True, overflow="ellipsis")
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=_RICH_STYLES["head"])
     for column, title in enumerate(head):
-        is_right = column in right
-        table.add_column(cell(title), justify="right" if is_right else "left", no_wrap=is_right, overflow="ellipsis")
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        table.add_column(cell(title), justify=justify, no_wrap=column in whole, overflow="ellipsis")
     for row, name in zip(rows, styles, strict=True):
         table.add_row(*map(cell, row), style=_RICH_STYLES[name])
     width = shutil.get_terminal_size().columns
