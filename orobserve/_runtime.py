@@ -262,7 +262,7 @@ def uninstrument() -> None:
         _close_receivers(EXIT_BUDGET)
         outlets: _Outlets | None = _state.pop("outlets", None)
         if outlets is not None:
-            outlets.meters.release(timeout=EXIT_BUDGET)
+            outlets.meters.release()
         _endings.leave_sigterm()
         _state.pop("hinted", None)
         shown = _state.pop("console", None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import metrics
 
+from orobserve._guard import guard
 from orobserve.errors import ConfigurationError
 from orobserve.telemetry import providers
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     Address = tuple[str, int]
 
 _log = logging.getLogger("orobserve")
+_BUDGET = 2000  # milliseconds for what is still to be sent over OTLP
 _TWO = (
     "prometheus_port=%d serves our metrics, and the application's own MeterProvider does not get them. To have them "
     "there, leave out prometheus_port, and give it a PrometheusMetricReader of opentelemetry-exporter-prometheus"
@@ -75,14 +77,15 @@ class Meters:
         if self.served is not None and not self.served.is_up:
             self.served.listen()
 
-    def release(self, wanted: Address | None = None, timeout: float = 0.0) -> Provider | None:
-        """Hand over what is served at the wanted address; what is served anywhere else ends, within so many seconds."""
+    def release(self, wanted: Address | None = None) -> Provider | None:
+        """Hand over what is served at the wanted address; what is served anywhere else ends."""
         served, self.served, self._later = self.served, None, None
         if served is None or (wanted is not None and served.address == wanted):
             return served
         served.leave()
         if self._given is None:
-            served.shutdown(timeout * 1000)
+            with guard:
+                served.shutdown(_BUDGET)
         return None
 
     def _serve(self, address: Address) -> None:
@@ -94,9 +97,7 @@ class Meters:
         elif isinstance(self._given, prometheus.Provider):
             self.served = self._given
         else:
-            fix = (
-                "leave out meter_provider; or leave out prometheus_port, and give the provider a PrometheusMetricReader"
-            )
+            fix = "leave out one of them; the provider can have a PrometheusMetricReader of its own"
             raise ConfigurationError("prometheus_port", address[1], allowed="nothing beside meter_provider", fix=fix)
         self.served.address = address
         self.served.listen()
