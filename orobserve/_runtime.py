@@ -21,6 +21,7 @@ from orobserve.enrichment import Enricher, Source
 from orobserve.key_budget import KeyBudgets
 from orobserve.telemetry import console, names, providers
 from orobserve.telemetry.events import Events
+from orobserve.telemetry.handouts import Handouts
 from orobserve.telemetry.jobs import Jobs
 from orobserve.telemetry.metrics import Metrics
 from orobserve.telemetry.spans import Recorder
@@ -44,6 +45,7 @@ EXIT_BUDGET = 2.0
 _lock = threading.RLock()
 _worker = Worker()
 _enricher = Enricher()
+_handouts = Handouts()
 _state: dict[str, Any] = {}
 
 
@@ -81,7 +83,9 @@ def _observer(settings: Config) -> Observer:
         listen=outlets.listen,
         enrich=outlets.enrich,
     )
+    recorder.defer = _handouts.put
     _enricher.configure(settings)
+    _handouts.drain(EXIT_BUDGET)
     _close_receivers(EXIT_BUDGET)
     if settings.ledger:
         from orobserve.ledger import assembly  # noqa: PLC0415 - brings SQLite
@@ -237,6 +241,7 @@ def _at_exit() -> None:
     _enricher.wait(_state.get("patience", 0.0))
     until = time.monotonic() + EXIT_BUDGET
     _enricher.release(EXIT_BUDGET)
+    _handouts.drain(_left(until))
     for taker in _takers():
         (taker.flush if isinstance(taker, Worker) else taker.close)(_left(until))
 
@@ -264,6 +269,7 @@ def uninstrument() -> None:
         if observer is not None:
             observer.stop()
         _enricher.release(FLUSH_BUDGET)
+        _handouts.drain(FLUSH_BUDGET)
         _close_receivers(EXIT_BUDGET)
         _endings.leave_sigterm()
         _state.pop("hinted", None)
@@ -288,6 +294,7 @@ def flush(timeout: float = FLUSH_BUDGET, *, records: bool = False) -> bool:
     if records:
         _enricher.wait(timeout)
     done = _enricher.release(_left(until))
+    done = _handouts.drain(_left(until)) and done
     for taker in _takers():
         done = taker.flush(_left(until)) and done
     settings: Config | None = _state.get("settings")
