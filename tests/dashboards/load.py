@@ -1,12 +1,20 @@
 """A morning's calls against the simulator, as metrics over time and as records: what the panels' figures are made of.
 
 The calls are real, their pace is not: each round of calls is taken to be five minutes after the one before. What
-Prometheus would have scrapen after each round is kept as samples, with the moment of that round.
+Prometheus would have scrapen after each round is kept as samples, with the moment of that round. Metrics are of a
+process, so this is one of its own: `python -m tests.dashboards.load FOLDER`, and `load` for the tests.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+import pickle
+import subprocess
+import sys
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -19,14 +27,15 @@ from orobserve.testing import Attempt, Failure, Scenario, Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from decimal import Decimal
 
     from orobserve import Generation
 
+ROOT = Path(__file__).parent.parent.parent
 START = 1_795_341_600  # 2026-11-22 10:00 UTC, a Sunday
 STEP = 300  # seconds between two rounds
 ROUNDS = 24
 END = START + ROUNDS * STEP
+_WAITING = {0, 13, ROUNDS - 1}  # rounds at whose end OpenRouter's records of the calls are waited for
 _SCRAPES = 5  # between two rounds
 _FAST = {"first_delay": 0.002, "chunk_delay": 0.0005}
 _ASK = [{"role": "user", "content": "In one sentence: why is the sky blue at noon and red in the evening?"}]
@@ -84,7 +93,7 @@ def _round(number: int) -> Iterator[Call]:
         yield Call(embed, Scenario(), path="embeddings")
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Load:
     """What was called, what it cost, and what was told of it."""
 
@@ -93,8 +102,20 @@ class Load:
     openmetrics: str
 
 
-def run() -> Load:
+def load(folder: Path) -> Load:
+    """Run a process that makes all calls, and return what came of it."""
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "exporters")))
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": paths}
+    command = [sys.executable, "-m", "tests.dashboards.load", str(folder)]
+    subprocess.run(command, check=True, timeout=120, cwd=folder, env=env)
+    found = pickle.loads((folder / "load").read_bytes())
+    assert isinstance(found, Load)
+    return found
+
+
+def run(folder: Path) -> Load:
     """Make all calls."""
+    labels = {hashlib.sha256(f"sk-or-v1-{name}".encode()).hexdigest(): name for name in ("search", "support")}
     reader = PrometheusMetricReader()
     meters = MeterProvider([reader])
     placed: dict[str, tuple[int, Generation]] = {}
@@ -109,14 +130,25 @@ def run() -> Load:
     remove = orobserve.on_generation(seen, updates=True)
     try:
         with Simulator(seed=7) as simulator, httpx.Client(base_url=f"{simulator.url}/") as http:
-            labels = {_hash("sk-or-v1-search"): "search", _hash("sk-or-v1-support"): "support"}
-            settings = {"meter_provider": meters, "console": False, "enrichment_rate": 1000.0, "api_key_labels": labels}
-            orobserve.instrument(hosts=[simulator.root], **settings)
+            simulator.account.limit = Decimal(5)
+            orobserve.instrument(
+                hosts=[simulator.root],
+                meter_provider=meters,
+                console=False,
+                enrichment="always",
+                enrichment_rate=1000.0,
+                api_key_labels=labels,
+                key_budget=True,
+                destinations=[
+                    {"type": "file", "config": {"path": str(folder / "calls.jsonl")}},
+                    {"type": "webhook", "name": "refusing", "config": {"url": f"{simulator.root}/nowhere"}},
+                ],
+            )
             for number in range(ROUNDS):
                 moment = START + number * STEP + 30
                 for index, call in enumerate(_round(number)):
                     _make(http, simulator, call, session=f"chat-{number // 4}-{index}")
-                assert orobserve.flush()
+                assert orobserve.flush(30, records=number in _WAITING)
                 for scrape in range(_SCRAPES):
                     lines += _samples(moment + 15 + scrape * STEP // _SCRAPES)
             assert orobserve.flush(30, records=True)
@@ -126,14 +158,8 @@ def run() -> Load:
         remove()
         orobserve.uninstrument()
         meters.shutdown()
-    calls = [_moved(at, generation, place) for place, (at, generation) in enumerate(placed.values())]
+    calls = [_moved(at, generation, place, labels) for place, (at, generation) in enumerate(placed.values())]
     return Load(bill, calls, "\n".join([*lines, "# EOF", ""]))
-
-
-def _hash(key: str) -> str:
-    import hashlib
-
-    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def _make(http: httpx.Client, simulator: Simulator, call: Call, session: str) -> None:
@@ -147,8 +173,8 @@ def _make(http: httpx.Client, simulator: Simulator, call: Call, session: str) ->
                 break
 
 
-def _moved(moment: int, generation: Generation, place: int) -> Generation:
-    """Return a record as if the call had begun in its round."""
+def _moved(moment: int, generation: Generation, place: int, labels: dict[str, str]) -> Generation:
+    """Return a record as if the call had begun in its round, with the name of its key as destinations get it."""
     timing = generation.timing
     shift = (moment - 20) * 10**9 + place * 1_000_000 - timing.started_at
     first = timing.first_chunk_at
@@ -158,7 +184,8 @@ def _moved(moment: int, generation: Generation, place: int) -> Generation:
         ended_at=timing.ended_at + shift,
         first_chunk_at=first and first + shift,
     )
-    return replace(generation, timing=moved)
+    key = labels[generation.request.api_key_hash or ""]
+    return replace(generation, timing=moved, request=replace(generation.request, api_key_name=key))
 
 
 def _samples(moment: int) -> Iterator[str]:
@@ -173,3 +200,10 @@ def _samples(moment: int) -> Iterator[str]:
 
 def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+if __name__ == "__main__":
+    from tests.dashboards import load as this  # by its own name, for whoever reads the pickle
+
+    into = Path(sys.argv[1])
+    (into / "load").write_bytes(pickle.dumps(this.run(into)))
