@@ -22,6 +22,7 @@ from orobserve.key_budget import KeyBudgets
 from orobserve.telemetry import console, names, providers
 from orobserve.telemetry.events import Events
 from orobserve.telemetry.jobs import Jobs
+from orobserve.telemetry.meters import Meters
 from orobserve.telemetry.metrics import Metrics
 from orobserve.telemetry.spans import Recorder
 
@@ -107,14 +108,11 @@ class _Outlets:
         self._tracer: Tracer | None = None
         self._metrics: Metrics | None = None
         self._budgets = KeyBudgets(settings, _enricher.clock) if settings.key_budget else None
-        metrics.get_meter_provider()  # loads what OTEL_PYTHON_METER_PROVIDER names
         self._exports_spans = _is_left_to_us(settings) and providers.endpoint_for("TRACES")
-        self._exports_metrics = (
-            settings.meter_provider is None and not providers.has_meter_provider() and providers.endpoint_for("METRICS")
-        )
-        for kind, wanted in (("TRACES", self._exports_spans), ("METRICS", self._exports_metrics)):
-            if wanted:
-                providers.exporter_for(kind)  # imported at set-up rather than in the first call
+        if self._exports_spans:
+            providers.exporter_for("TRACES")  # imported at set-up rather than in the first call
+        before: _Outlets | None = _state.get("outlets")
+        self.meters: Meters = Meters(settings, before.meters if before is not None else None)
 
     def provider(self) -> Any:  # noqa: ANN401 - of the SDK, or its like
         """Return the tracer provider in use."""
@@ -136,19 +134,16 @@ class _Outlets:
 
     def metrics(self) -> Metrics | None:
         """Return our instruments, or None while nobody has set up metrics: the app may still do so later."""
-        if self._metrics is None:
-            if self._exports_metrics and not providers.has_meter_provider():
-                providers.set_meter_provider()
-            if self._settings.meter_provider is not None or providers.has_meter_provider():
-                provider = self._settings.meter_provider or metrics.get_meter_provider()
-                budgets = self._budgets
-                self._metrics = Metrics(
-                    provider,
-                    self._settings,
-                    held=lambda: _enricher.held,
-                    deliveries=_deliveries,
-                    budgets=None if budgets is None else lambda: budgets.budgets,
-                )
+        self.meters.wake()
+        if self._metrics is None and (provider := self.meters.find()) is not None:
+            budgets = self._budgets
+            self._metrics = Metrics(
+                provider,
+                self._settings,
+                held=lambda: _enricher.held,
+                deliveries=_deliveries,
+                budgets=None if budgets is None else lambda: budgets.budgets,
+            )
         return self._metrics
 
     def enrich(self, generation: Generation, exchange: Exchange, waiting: Waiting) -> str | None:
@@ -265,6 +260,9 @@ def uninstrument() -> None:
             observer.stop()
         _enricher.release(FLUSH_BUDGET)
         _close_receivers(EXIT_BUDGET)
+        outlets: _Outlets | None = _state.pop("outlets", None)
+        if outlets is not None:
+            outlets.meters.release()
         _endings.leave_sigterm()
         _state.pop("hinted", None)
         shown = _state.pop("console", None)
@@ -291,7 +289,9 @@ def flush(timeout: float = FLUSH_BUDGET, *, records: bool = False) -> bool:
     for taker in _takers():
         done = taker.flush(_left(until)) and done
     settings: Config | None = _state.get("settings")
+    outlets: _Outlets | None = _state.get("outlets")
     given = [settings.tracer_provider, settings.meter_provider] if settings is not None else []
+    given += [outlets.meters.served] if outlets is not None else []
     for provider in (*given, trace.get_tracer_provider(), metrics.get_meter_provider(), get_logger_provider()):
         force_flush = getattr(provider, "force_flush", None)
         if force_flush is None:

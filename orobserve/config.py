@@ -16,9 +16,14 @@ from orobserve.config_values import (
     TRUE,
     OneOf,
     boolean,
+    callable_or_none,
+    host,
     integer,
+    key_labels,
+    metric_tags,
     names,
     nearest,
+    port,
     positive,
     size,
     switch_or_path,
@@ -69,7 +74,10 @@ class Settings(TypedDict, total=False):
     semconv: str
     compat: Iterable[str] | str
     metadata_limit: int
-    model_limit: int
+    metric_limit: int
+    metric_tags: Iterable[str] | str
+    prometheus_port: int | str | None
+    prometheus_host: str
     emit_event: bool
     chunk_metric: bool
     cost_histogram: bool
@@ -125,18 +133,8 @@ def _any(_setting: str, value: object) -> Any:  # noqa: ANN401 - passed on as gi
     return value
 
 
-def _callable_or_none(setting: str, value: object) -> Any:  # noqa: ANN401 - a callable
-    if value is None or callable(value):
-        return value
-    raise ConfigurationError(setting, value, allowed="a function, or None", fix="pass the function itself")
-
-
-def _labels(setting: str, value: object) -> Mapping[str, str]:
-    if isinstance(value, dict) and all(isinstance(item, str) for pair in value.items() for item in pair):
-        return value
-    raise ConfigurationError(
-        setting, value, allowed="a dict of SHA-256 key hash to label", fix='for example {"ab12...": "search-team"}'
-    )
+def _port(setting: str, value: object) -> int | None:
+    return None if value is None else port(setting, value)
 
 
 def _setting(
@@ -156,9 +154,7 @@ class Config:
 
     hosts: tuple[str, ...] = _setting(_hosts, (), "further hosts that serve OpenRouter's API: gateways, proxies")
     content: str = _setting(_content, "no_content", "message content in telemetry: " + ", ".join(CONTENT_MODES))
-    mask: Any = _setting(
-        _callable_or_none, None, "function Content -> Content | None, run first", env=False, file=False
-    )
+    mask: Any = _setting(callable_or_none, None, "function Content -> Content | None, run first", env=False, file=False)
     content_limit: int = _setting(integer, 32768, "bytes kept of each content attribute")
     when_nested: str = _setting(OneOf(*_NESTED_MODES), "enrich", "inside another GenAI span: enrich it, span, off")
     console: bool | None = _setting(tri_state, None, "a line per call on stderr; auto: if nothing else is set up")
@@ -166,13 +162,16 @@ class Config:
     api_key_hash: bool = _setting(boolean, False, "SHA-256 of the API key on spans")  # noqa: FBT003
     api_key_labels: Any = field(
         default_factory=dict,
-        metadata={"parse": _labels, "help": "your name for a key, by its SHA-256", "env": False, "file": True},
+        metadata={"parse": key_labels, "help": "your name for a key, by its SHA-256", "env": False, "file": True},
     )
     app_attribution: bool = _setting(boolean, False, "HTTP-Referer and title headers on spans")  # noqa: FBT003
     semconv: str = _setting(OneOf(*_SEMCONV_MODES), "stable", "metric and cost names: stable, next, stable+next")
     compat: tuple[str, ...] = _setting(_compat, ("cost",), "further spellings: " + ", ".join(_COMPAT_SETS))
     metadata_limit: int = _setting(integer, 24, "custom metadata attributes per span")
-    model_limit: int = _setting(integer, 200, "distinct models on metrics before `_other`")
+    metric_limit: int = _setting(integer, 200, "distinct values of a metric's label before `_other`")
+    metric_tags: tuple[str, ...] = _setting(metric_tags, (), "names of tags or metadata that are labels of metrics")
+    prometheus_port: int | None = _setting(_port, None, "a port where Prometheus fetches the metrics")
+    prometheus_host: str = _setting(host, "127.0.0.1", "the address to listen at there; 0.0.0.0: all")
     emit_event: bool = _setting(boolean, False, "an event per call, without content")  # noqa: FBT003
     chunk_metric: bool = _setting(boolean, False, "histogram of the time between output chunks")  # noqa: FBT003
     cost_histogram: bool = _setting(boolean, False, "histogram of the cost per call")  # noqa: FBT003

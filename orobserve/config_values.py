@@ -9,13 +9,15 @@ import difflib
 import math
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orobserve.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+_MOST_TAGS = 8  # each multiplies the number of series
+_TAG = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 TRUE, FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
 
 
@@ -64,6 +66,49 @@ def size(setting: str, value: object) -> int:
         return value
     raise ConfigurationError(
         setting, value, allowed="bytes, or a text with KB, MB or GB", fix=f'for example {setting}="500MB"'
+    )
+
+
+def port(setting: str, value: object) -> int:
+    """Read a port's number."""
+    try:
+        number = integer(setting, value)
+    except ConfigurationError:
+        number = 0
+    if not 0 < number < 2**16:
+        raise ConfigurationError(setting, value, allowed="a port, 1 to 65535", fix=f"for example {setting}=9464")
+    return number
+
+
+def host(setting: str, value: object) -> str:
+    """Read the name or the address of a host."""
+    if isinstance(value, str) and value.strip() and not re.search(r"[\s/]", value.strip()):
+        return value.strip()
+    raise ConfigurationError(setting, value, allowed="a host's name or address", fix=f"for example {setting}=0.0.0.0")
+
+
+def metric_tags(setting: str, value: object) -> tuple[str, ...]:
+    """Read the names of tags that become labels of metrics."""
+    found = tuple(dict.fromkeys(names(setting, value)))
+    if len(found) <= _MOST_TAGS and all(_TAG.fullmatch(name) for name in found):
+        return found
+    allowed = f"up to {_MOST_TAGS} names of letters, digits and _"
+    raise ConfigurationError(setting, value, allowed=allowed, fix=f'for example {setting}=["team", "feature"]')
+
+
+def callable_or_none(setting: str, value: object) -> Any:  # noqa: ANN401 - a callable
+    """Read a function, or None."""
+    if value is None or callable(value):
+        return value
+    raise ConfigurationError(setting, value, allowed="a function, or None", fix="pass the function itself")
+
+
+def key_labels(setting: str, value: object) -> Mapping[str, str]:
+    """Read names of API keys, by their SHA-256."""
+    if isinstance(value, dict) and all(isinstance(item, str) for pair in value.items() for item in pair):
+        return value
+    raise ConfigurationError(
+        setting, value, allowed="a dict of SHA-256 key hash to label", fix='for example {"ab12...": "search-team"}'
     )
 
 

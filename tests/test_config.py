@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def test_arguments_win_over_the_environment_and_that_over_defaults() -> None:
-    environ = {"OROBSERVE_WHEN_NESTED": "off", "OROBSERVE_MODEL_LIMIT": "7", "OROBSERVE_HOSTS": "a.example, b:81"}
+    environ = {"OROBSERVE_WHEN_NESTED": "off", "OROBSERVE_METRIC_LIMIT": "7", "OROBSERVE_HOSTS": "a.example, b:81"}
     loaded = config.load({"when_nested": "span"}, environ)
-    assert (loaded.when_nested, loaded.model_limit, loaded.hosts) == ("span", 7, ("a.example", "b:81"))
+    assert (loaded.when_nested, loaded.metric_limit, loaded.hosts) == ("span", 7, ("a.example", "b:81"))
     assert config.load({}, {}).when_nested == "enrich"
 
 
@@ -64,7 +64,13 @@ WRONG: list[tuple[dict[str, Any], list[str]]] = [
     ({"when_nested": "enrch"}, ["when_nested='enrch'", "use 'enrich'"]),
     ({"console": "maybe"}, ["console='maybe'", "true or false"]),
     ({"content_limit": -1}, ["content_limit=-1", "0 or more"]),
-    ({"model_limit": "many"}, ["model_limit='many'"]),
+    ({"metric_limit": "many"}, ["metric_limit='many'"]),
+    ({"metric_tags": ["team lead"]}, ["metric_tags=['team lead']", "letters, digits and _"]),
+    ({"metric_tags": list("abcdefghi")}, ["metric_tags=", "up to 8 names"]),
+    ({"prometheus_port": 0}, ["prometheus_port=0", "1 to 65535", "prometheus_port=9464"]),
+    ({"prometheus_port": "x"}, ["prometheus_port='x'"]),
+    ({"prometheus_port": 65536}, ["prometheus_port=65536"]),
+    ({"prometheus_host": "http://a"}, ["prometheus_host='http://a'", "a host's name"]),
     ({"metadata_limit": True}, ["metadata_limit=True"]),
     ({"mask": "hide"}, ["mask='hide'", "a function"]),
     ({"api_key_labels": ["x"]}, ["api_key_labels=['x']", "dict"]),
@@ -126,7 +132,7 @@ def test_the_older_conventions_opt_in_is_accepted(monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_empty_variable_is_no_setting() -> None:
-    assert config.load({}, {"OROBSERVE_CONSOLE": "", "OROBSERVE_MODEL_LIMIT": ""}) == config.Config()
+    assert config.load({}, {"OROBSERVE_CONSOLE": "", "OROBSERVE_METRIC_LIMIT": ""}) == config.Config()
 
 
 def test_a_second_call_replaces_the_settings_and_a_wrong_one_does_not() -> None:
@@ -149,16 +155,16 @@ def in_file(folder: Path, text: str, **environ: str) -> config.Config:
 
 def test_arguments_win_over_the_environment_that_over_the_file_and_that_over_defaults(tmp_path: Path) -> None:
     text = (
-        'hosts = ["of.file"]\nmodel_limit = 3\nwhen_nested = "off"\nidentity = false\n[api_key_labels]\nab = "team"\n'
+        'hosts = ["of.file"]\nmetric_limit = 3\nwhen_nested = "off"\nidentity = false\n[api_key_labels]\nab = "team"\n'
     )
     (tmp_path / "f.toml").write_text(text)
     environ = {
         "OROBSERVE_CONFIG": str(tmp_path / "f.toml"),
-        "OROBSERVE_MODEL_LIMIT": "4",
+        "OROBSERVE_METRIC_LIMIT": "4",
         "OROBSERVE_WHEN_NESTED": "enrich",
     }
     loaded = config.load({"when_nested": "span"}, environ)
-    assert (loaded.when_nested, loaded.model_limit, loaded.hosts) == ("span", 4, ("of.file",))
+    assert (loaded.when_nested, loaded.metric_limit, loaded.hosts) == ("span", 4, ("of.file",))
     assert (loaded.identity, loaded.api_key_labels, loaded.compat) == (False, {"ab": "team"}, ("cost",))
 
 
@@ -172,7 +178,7 @@ def test_the_file_of_the_working_directory_is_found(tmp_path: Path, monkeypatch:
 
 
 DESTINATIONS = """
-model_limit = 3
+metric_limit = 3
 
 [[destinations]]
 type = "console"
@@ -202,11 +208,11 @@ def test_the_files_destinations_yield_to_those_of_the_environment_and_of_the_cal
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
-        ("model_limit = 3\nhosts = 42", 2, "hosts=42"),
+        ("metric_limit = 3\nhosts = 42", 2, "hosts=42"),
         ("hostz = []", 1, "did you mean hosts?"),
         ('mask = "hide"', 1, "only code can"),
         ('\ntracer_provider = "x"', 2, "only code can"),
-        ("model_limit = ]", None, "line 1"),
+        ("metric_limit = ]", None, "line 1"),
         (DESTINATIONS, 12, "export HONEY="),
         (DESTINATIONS.replace("0.5", "5"), 9, "sampling_rate=5"),
         (DESTINATIONS.replace("exists", "is"), 15, "filter_rules.groups[0].rules[0].operator"),

@@ -46,7 +46,7 @@ def examine(problems: list[Problem]) -> dict[str, Any]:
     report: dict[str, Any] = {
         "versions": examination.versions(),
         "hooks": examination.hooks(problems),
-        "telemetry": examination.telemetry(environ, problems),
+        "telemetry": examination.telemetry(environ, problems, effective),
         "settings": settings,
         "destinations": examination.destinations(effective.destinations, problems),
         "process": examination.process(problems),

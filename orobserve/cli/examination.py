@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib import metadata
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -94,17 +95,33 @@ def hooks(problems: list[Problem]) -> list[dict[str, Any]]:
     return [{"method": name, "hooked": hooked} for name, hooked in _patches.hooks().items()]
 
 
-def telemetry(environ: Mapping[str, str], problems: list[Problem]) -> dict[str, Any]:
+def telemetry(environ: Mapping[str, str], problems: list[Problem], effective: config.Config) -> dict[str, Any]:
     """Return who receives spans and metrics, and the standard variables that are set."""
     variables = {name: shown(name, environ[name]) for name in sorted(environ) if name.startswith("OTEL_")}
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         what = "OTEL_SDK_DISABLED is true, so there are no spans and no metrics"
         problems.append(Problem(what=what, fix="unset OTEL_SDK_DISABLED", is_warning=True))
+    metrics_to = [_scraper(environ, problems, effective), _receiver("METRICS", environ, problems)]
     return {
         "traces": _receiver("TRACES", environ, problems),
-        "metrics": _receiver("METRICS", environ, problems),
+        "metrics": ", ".join(filter(None, metrics_to)) or None,
         "variables": variables,
     }
+
+
+def _scraper(environ: Mapping[str, str], problems: list[Problem], effective: config.Config) -> str | None:
+    """Say where Prometheus fetches the metrics, or None."""
+    try:
+        standard = None if providers.has_meter_provider() else providers.port_for_prometheus(environ)
+    except ConfigurationError as error:
+        problems.append(of_error(error))
+        return None
+    port = effective.prometheus_port
+    address = standard if port is None else (effective.prometheus_host, port)
+    if address is not None and find_spec("prometheus_client") is None:
+        what = "there is to be a port for Prometheus, but prometheus-client is not installed"
+        problems.append(Problem(what=what, fix="pip install 'orobserve[prometheus]'"))
+    return None if address is None else "Prometheus, which fetches them from {}:{}".format(*address)
 
 
 def _receiver(signal: str, environ: Mapping[str, str], problems: list[Problem]) -> str | None:

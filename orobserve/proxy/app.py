@@ -13,6 +13,8 @@ from orobserve.proxy.failures import RefusedError
 from orobserve.proxy.inbound import HEADERS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
 
     from orobserve.proxy.forward import Forwarder, Message, Receive, Send
@@ -27,9 +29,10 @@ class App:
         draining: whether the proxy is about to end, and takes no further calls if it can help it.
     """
 
-    def __init__(self, forwarder: Forwarder) -> None:
-        """Take who forwards."""
+    def __init__(self, forwarder: Forwarder, tell_metrics: Callable[[str], tuple[bytes, str]] | None = None) -> None:
+        """Take who forwards, and what returns the metrics and their content type, by an `Accept` header."""
         self._forward = forwarder
+        self._tell_metrics = tell_metrics
         self.draining = False
         self._own = Starlette(
             routes=[
@@ -56,13 +59,13 @@ class App:
 
     def _metrics(self, request: Request) -> Response:
         """Answer Prometheus; not a coroutine, so that Starlette runs it on a thread, for collecting takes time."""
-        import prometheus_client  # noqa: PLC0415 - only where it is asked for
-
         try:
             self._forward.gate.check(request.scope["extensions"][HEADERS])
         except RefusedError as error:
             body = failures.body_of(error)
             headers = {name.decode(): value.decode() for name, value in failures.headers_of(error, len(body))}
             return Response(body, error.status, headers)
-        found = prometheus_client.generate_latest()
-        return Response(found, media_type=prometheus_client.CONTENT_TYPE_LATEST)
+        if self._tell_metrics is None:
+            return Response("the metrics of this process are told elsewhere\n", 404)
+        found, content_type = self._tell_metrics(request.headers.get("accept", ""))
+        return Response(found, headers={"content-type": content_type})

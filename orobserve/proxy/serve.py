@@ -91,7 +91,7 @@ class Proxy:
         Args:
             settings: the proxy's settings.
             log: where calls are logged, if anywhere.
-            **observing: settings of `orobserve.instrument`.
+            **observing: settings of `orobserve.instrument`; `/metrics` is that of a `meter_provider` for Prometheus.
 
         Raises:
             ConfigurationError: a setting cannot be used, or the address is taken.
@@ -99,7 +99,8 @@ class Proxy:
         observer = _runtime.observe(_with_upstream(settings, observing))
         self._settings = settings
         upstream = Upstream(settings)
-        self.app = App(Forwarder(settings, upstream, observer, Gate(settings), log))
+        tell_metrics = getattr(observing.get("meter_provider"), "answer", None)
+        self.app = App(Forwarder(settings, upstream, observer, Gate(settings), log), tell_metrics)
         self._socket = _listen(settings)
         self.address = self._socket.getsockname()[:2]
         inbound = type("Inbound", (Inbound,), {"settings": settings})

@@ -52,6 +52,7 @@ TOKEN_MODALITY = "gen_ai.token.modality"
 TOOL_KIND = "openrouter.tool.kind"
 HTTP_STATUS = "http.response.status_code"
 METADATA_PREFIX = "trace.metadata."
+TAG_PREFIX = "openrouter.tag."  # on metrics: the tags that the user has chosen
 INPUT_MESSAGES = "gen_ai.input.messages"
 OUTPUT_MESSAGES = "gen_ai.output.messages"
 SYSTEM_INSTRUCTIONS = "gen_ai.system_instructions"

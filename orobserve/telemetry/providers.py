@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import metrics, trace
 from opentelemetry.metrics import _internal as _metrics_internal
 
+from orobserve.config_values import port
 from orobserve.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PROTOCOLS = {"http/protobuf": "http", "grpc": "grpc"}
+_PROMETHEUS = 9464  # the port that OpenTelemetry gives it
 
 
 def has_tracer_provider() -> bool:
@@ -39,14 +41,33 @@ def endpoint_for(signal: str, environ: Mapping[str, str] = os.environ) -> bool:
     """
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
-    exporters = environ.get(f"OTEL_{signal}_EXPORTER", "").strip().lower()
+    exporters = _exporters(signal, environ)
     variable = f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"
-    if not (environ.get(variable) or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")) and exporters != "otlp":
+    if not (environ.get(variable) or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or "otlp" in exporters):
         return False
-    if exporters not in {"", "otlp"}:
+    if exporters and "otlp" not in exporters:
         return False
     _protocol(signal, environ)
     return True
+
+
+def port_for_prometheus(environ: Mapping[str, str] = os.environ) -> tuple[str, int] | None:
+    """Return host and port where the standard variables say that Prometheus fetches metrics, or None.
+
+    Raises:
+        ConfigurationError: the port is none.
+    """
+    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return None
+    if "prometheus" not in _exporters("METRICS", environ):
+        return None
+    name = "OTEL_EXPORTER_PROMETHEUS_PORT"
+    return environ.get("OTEL_EXPORTER_PROMETHEUS_HOST") or "localhost", port(name, environ.get(name) or _PROMETHEUS)
+
+
+def _exporters(signal: str, environ: Mapping[str, str]) -> set[str]:
+    listed = environ.get(f"OTEL_{signal}_EXPORTER", "").lower().split(",")
+    return {name.strip() for name in listed} - {""}
 
 
 def _protocol(signal: str, environ: Mapping[str, str]) -> tuple[str, str]:

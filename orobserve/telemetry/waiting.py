@@ -49,7 +49,7 @@ class Waiting:
             self.close(generation)
         if self.metrics is not None:
             with guard:
-                self.metrics.record(generation, standard=self.standard)
+                self.metrics.record(generation, self.span, standard=self.standard)
         self._hand_on(generation)
 
     def update(self, generation: Generation) -> None:
@@ -60,7 +60,7 @@ class Waiting:
             self.events.emit_late(generation, self.span)
         if self.metrics is not None and self.before is not None:
             with guard:
-                self.metrics.complete(self.before, generation)
+                self.metrics.complete(self.before, generation, self.span)
         self._hand_on(generation)
 
     def settle(self, status: str, seconds: float) -> None:

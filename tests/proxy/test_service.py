@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from prometheus_client import REGISTRY
 
 from orobserve.cli.main import main
 from orobserve.proxy.access_log import AccessLog, Entry
-from orobserve.proxy.metrics import meter_provider
+from orobserve.telemetry.prometheus import Provider
 from orobserve.testing import Scenario, Simulator
 from tests.proxy.origin import connect, head, read, request
 
@@ -49,21 +48,17 @@ def test_probes(origin: Origin, start: Callable[..., Running]) -> None:
 
 
 def test_metrics_for_prometheus(sim: Simulator, start: Callable[..., Running]) -> None:
-    before = set(REGISTRY._collector_to_names)
-    provider = meter_provider()
-    try:
-        running = start(sim.root, {"meter_provider": provider})
-        running.ask(request(headers=[KEY], body=BODY))
-        found = running.ask(request("GET", "/metrics"), "GET").body.decode()
-    finally:
-        provider.shutdown()
-        for collector in set(REGISTRY._collector_to_names) - before:
-            REGISTRY.unregister(collector)
+    running = start(sim.root, {"meter_provider": Provider()})
+    running.ask(request(headers=[KEY], body=BODY))
+    found = running.ask(request("GET", "/metrics"), "GET").body.decode()
     assert re.search(
-        r'^openrouter_client_cost\S*\{.*gen_ai_request_model="openai/gpt-4o".*\} 0\.000\d+$', found, re.MULTILINE
+        r'^openrouter_client_cost_USD_total\{.*gen_ai_request_model="openai/gpt-4o".*\} 0\.000\d+$', found, re.MULTILINE
     )
     assert "gen_ai_client_token_usage" in found
     assert "canary" not in found
+    accepts = "Accept: application/openmetrics-text;version=1.0.0"
+    exposed = running.ask(request("GET", "/metrics", [accepts]), "GET").body.decode()
+    assert exposed.endswith("# EOF\n"), "which can hold exemplars"
 
 
 def test_a_line_per_call(sim: Simulator, start: Callable[..., Running]) -> None:

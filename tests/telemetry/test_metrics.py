@@ -8,7 +8,18 @@ import httpx
 import pytest
 
 from orobserve import config
-from orobserve.generation import Attempt, CacheInfo, Cost, Error, Routing, Stream, Timing, Usage
+from orobserve.generation import (
+    Attempt,
+    CacheInfo,
+    Cost,
+    Error,
+    Request,
+    Routing,
+    Stream,
+    Timing,
+    Trace,
+    Usage,
+)
 from orobserve.telemetry.conventions import DURATION_BUCKETS, TOKEN_BUCKETS
 from orobserve.telemetry.metrics import COST_BUCKETS, Metrics
 from tests.telemetry.calls import STARTED, call, record, values
@@ -167,27 +178,84 @@ def test_active_requests_and_drops(telemetry: Telemetry) -> None:
     assert (labels, point.value) == ({"signal": "generation", "reason": "queue_full"}, 1)
 
 
-def test_labels_stay_bounded(telemetry: Telemetry) -> None:
+def test_unpriced_calls_until_their_cost_comes(telemetry: Telemetry) -> None:
     metrics = Metrics(telemetry.meter_provider, config.Config())
-    for number in range(50_000):
-        tried = (Attempt(provider=f"tried-{number}"), Attempt(provider="won"))
-        metrics.record(
-            record(
-                request=record().request.__class__(model=f"asked-{number}"),
-                model=f"served-{number}",
-                provider=f"provider-{number}",
-                cost=Cost(charged=0.001, total=0.001),
-                routing=Routing(attempts=tried),
-            )
-        )
+    free, late = Cost(charged=0.0, total=0.0), Cost(charged=0.5, total=0.5)
+    for generation in (record(), record(), record(cost=free), record(error=Error(type="timeout"))):
+        metrics.record(generation)
+    assert only(telemetry.metrics["openrouter.client.unpriced_requests"])[1].value == 2
+    metrics.complete(record(), record(cost=late, model="known by now"))
+    metrics.complete(record(), record())
+    metrics.complete(record(cost=free), record(cost=free))
+    assert only(telemetry.metrics["openrouter.client.unpriced_requests"])[1].value == 1
+
+
+def test_what_comes_late_is_counted_once_and_only_what_is_more(telemetry: Telemetry) -> None:
+    metrics = Metrics(telemetry.meter_provider, config.load({"cost_histogram": True}))
+    known = Cost(charged=0.25, upstream=1.0, total=1.25, is_byok=True, cache_discount=0.5)
+    more = Cost(charged=0.5, upstream=1.0, total=1.5, is_byok=True, cache_discount=0.125)
+    less = Cost(charged=0.25, upstream=0.5, total=0.75, is_byok=True)
+    metrics.record(record(cost=known, usage=USED))
+    for after in (known, more, less):
+        metrics.complete(record(cost=known, usage=USED), record(cost=after, usage=USED))
     found = telemetry.metrics
-    for name in ("gen_ai.client.operation.duration", "openrouter.client.cost", "openrouter.client.fallbacks"):
-        assert len(found[name]) <= 402, name
-    for label in ("gen_ai.request.model", "gen_ai.response.model", "openrouter.provider.name"):
-        assert len({dict(labels)[label] for labels in found["openrouter.client.cost"]}) <= 201
-    total = sum(point.value for point in found["openrouter.client.cost"].values())
-    assert total == pytest.approx(50.0), "what is not named is still counted"
-    assert any("_other" in dict(labels).values() for labels in found["openrouter.client.cost"])
+    assert values(found["openrouter.client.cost"], "openrouter.cost.kind") == {"charged": 0.5, "upstream": 1.0}
+    assert only(found["openrouter.client.prompt_cache.savings"])[1].value == 0.125
+    assert only(found["openrouter.client.operation.cost"])[1].count == 1
+    assert values(found["gen_ai.client.token.usage"], "gen_ai.token.type") == {"input": 10, "output": 4}
+
+
+def test_a_session_that_goes_to_another_provider(telemetry: Telemetry) -> None:
+    metrics = Metrics(telemetry.meter_provider, config.Config())
+
+    def served(session: str | None, provider: str | None, model: str = "m") -> Generation:
+        return record(request=Request(model=model, session_id=session), provider=provider)
+
+    for call in (("s1", "A"), ("s2", "B"), ("s1", "A"), ("s1", None), ("s1", "B", "n"), (None, "A"), (None, "B")):
+        metrics.record(served(*call))
+    assert "openrouter.client.provider_switches" not in telemetry.metrics
+    metrics.record(served("s1", "B"))
+    metrics.complete(served("s1", "B"), served("s1", "B"))
+    metrics.complete(served("s1", None), served("s1", "A"))
+    switched = telemetry.metrics["openrouter.client.provider_switches"]
+    assert values(switched, "openrouter.provider.name") == {"B": 1, "A": 1}
+
+
+@pytest.mark.parametrize(
+    ("said", "label"),
+    [
+        ({"tags": {"tags": ["beta", "team=search"]}}, "search"),
+        ({"tags": {"team": "ops", "tags": ["team=search"]}}, "ops"),
+        ({"tags": {"team": "ops"}, "trace": {"team": "own"}}, "own"),
+        ({"tags": {"team": True}}, "true"),
+        ({"tags": {"team": ["a", 1]}}, '["a", 1]'),
+        ({"tags": {"team": None, "teams": "x", "tags": "team=no"}}, None),
+        ({}, None),
+    ],
+)
+def test_tags_are_labels_only_if_chosen(said: dict[str, Any], label: str | None, telemetry: Telemetry) -> None:
+    request = Request(model="m", trace=Trace(metadata=said.get("trace")))
+    found = measured(telemetry, record(request=request, tags=said.get("tags")), metric_tags="team")
+    labels, _ = only(found["gen_ai.client.operation.duration"])
+    assert labels.get("openrouter.tag.team") == label
+    assert {name for name in labels if "tag" in name} <= {"openrouter.tag.team"}
+
+
+def test_keys_are_labels_only_if_named(telemetry: Telemetry) -> None:
+    mine, other = Request(model="m", api_key_hash="ab12"), Request(model="m", api_key_hash="cd34")
+    found = measured(telemetry, record(request=mine), record(request=other), api_key_labels={"ab12": "search"})
+    points = found["gen_ai.client.operation.duration"]
+    assert {dict(labels).get("openrouter.api_key.label") for labels in points} == {"search", None}
+    assert "cd34" not in str(points)
+
+
+def test_beyond_the_limit_openrouters_words_stay_longest(telemetry: Telemetry) -> None:
+    calls = [record(request=Request(model=f"asked-{n}"), model=f"m{n % 2}", provider=f"p{n // 4}") for n in range(16)]
+    found = measured(telemetry, *calls, metric_limit=4)["gen_ai.client.operation.duration"]
+    told = [[dict(labels).get(f"gen_ai.{name}.model", "") for name in ("request", "response")] for labels in found]
+    assert told[:4] == [["asked-0", "m0"], ["asked-1", "m1"], ["asked-2", "m0"], ["asked-3", "m1"]]
+    assert told[4:] == [["_other", "m0"], ["_other", "m1"], ["_other", "m0"], ["_other", "m1"], *told[8:]]
+    assert sum(point.count for point in found.values()) == 16
 
 
 @pytest.mark.parametrize(
