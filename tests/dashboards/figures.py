@@ -58,7 +58,7 @@ def switches(calls: Iterable[Generation]) -> int:
     found = 0
     for call in sorted(calls, key=lambda one: one.timing.started_at):
         if call.provider and call.request.session_id:
-            place = (call.request.session_id, call.model)
+            place = (call.request.session_id, call.request.model)
             found += last.get(place, call.provider) != call.provider
             last[place] = call.provider
     return found
