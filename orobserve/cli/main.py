@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from orobserve._version import __version__
-from orobserve.cli import demo, destinations, doctor, probe, proxy, receive, report, run
+from orobserve.cli import dashboards, demo, destinations, doctor, probe, proxy, receive, report, run
 from orobserve.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"orobserve {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    dashboards.add(commands)
     demo.add(commands)
     destinations.add(commands)
     doctor.add(commands)

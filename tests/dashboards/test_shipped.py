@@ -25,7 +25,7 @@ NODE = Path(__file__).parent / "node"
 
 def test_it_is_what_the_code_makes() -> None:
     pytest.importorskip("grafana_foundation_sdk", reason="no grafana-foundation-sdk")
-    from orobserve_exporters.grafana.build.__main__ import files
+    from orobserve_exporters.grafana.source.__main__ import files
 
     made = dict(files())
     assert {name: (grafana.FOLDER / name).read_text() for name in made} == made
