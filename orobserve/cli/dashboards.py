@@ -126,10 +126,10 @@ def _push(options: argparse.Namespace) -> int:
     from orobserve.cli.grafana import Grafana, GrafanaError  # noqa: PLC0415 - only this action needs httpx
 
     token = options.token or os.environ.get("GRAFANA_TOKEN")
-    for name, value in (("GRAFANA_URL", options.url), ("GRAFANA_TOKEN", token)):
-        if not value:
-            fix = f"export {name}=..., or --{name.removeprefix('GRAFANA_').lower()}"
-            raise ConfigurationError(name, None, allowed="Grafana's address, and a service account's token", fix=fix)
+    if not options.url or not token:
+        name = "GRAFANA_TOKEN" if options.url else "GRAFANA_URL"
+        fix = f"export {name}=..., or --{name.removeprefix('GRAFANA_').lower()}"
+        raise ConfigurationError(name, None, allowed="Grafana's address, and a service account's token", fix=fix)
     rules = _rules(options.limit) if options.alerts else []
     try:
         with Grafana(options.url, token) as grafana:
@@ -149,7 +149,7 @@ def _pushed(grafana: Any, options: argparse.Namespace, rules: list[dict[str, Any
     sources = _chosen(grafana.sources(), options.datasource, options.kinds)
     if rules and "prometheus" not in sources:
         fix = "add one to Grafana, or leave out --alerts"
-        raise ConfigurationError("--alerts", True, allowed="with a Prometheus data source", fix=fix)  # noqa: FBT003
+        raise ConfigurationError("--alerts", "given", allowed="with a Prometheus data source", fix=fix)
     folder = grafana.folder(options.folder)
     for kind, _, board in boards(list(sources)):
         for variable in board["templating"]["list"]:

@@ -41,10 +41,9 @@ class Grafana:
         """
         self._url = url.rstrip("/")
         headers = {"Authorization": f"Bearer {token}", "User-Agent": f"orobserve/{__version__}"}
-        try:
-            self._client = httpx.Client(base_url=f"{self._url}/", headers=headers, timeout=30)
-        except (httpx.InvalidURL, ValueError):
-            raise GrafanaError(f"--url={url!r} is no address: https://grafana.example.com is one") from None
+        if not url.startswith(("http://", "https://")):
+            raise GrafanaError(f"--url={url!r} is no address: https://grafana.example.com is one")
+        self._client = httpx.Client(base_url=f"{self._url}/", headers=headers, timeout=30)
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -112,7 +111,7 @@ class Grafana:
                 return None
             if answer.status_code // 100 == _OK // 100:
                 return answer.json()
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise GrafanaError(f"{self._url} cannot be reached ({type(error).__name__}): check --url") from None
         except ValueError:
             raise GrafanaError(f"{self._url} does not answer as Grafana does: check --url") from None

@@ -43,7 +43,8 @@ def prometheus(folder: Path, openmetrics: str) -> Iterator[Prometheus]:
     (folder / "samples.om").write_text(openmetrics)
     (folder / "prometheus.yml").write_text("{}")
     data, promtool, server = folder / "data", program("promtool"), program("prometheus")
-    assert promtool and server
+    assert promtool
+    assert server
     made = [promtool, "tsdb", "create-blocks-from", "openmetrics", str(folder / "samples.om"), str(data)]
     subprocess.run(made, check=True, capture_output=True, timeout=120)
     (port,) = free_ports(1)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.dashboards import figures, grafana, load as loads
+from tests.dashboards import figures, grafana
+from tests.dashboards import load as loads
 from tests.dashboards.engines import Prometheus, prometheus
 from tests.support.programs import program
 
@@ -44,14 +45,8 @@ def values(series: dict[str, Any]) -> list[float]:
 
 def shown(server: Prometheus, seen: grafana.View, title: str, query: int = 0) -> dict[str, float]:
     """Return the figures of a panel by the values of their labels; over time their sums."""
-    (found,) = (
-        (target, within)
-        for place, (panel, target, within) in enumerate(
-            each for each in seen.targets() if each[0]["title"] == title
-        )
-        if place == query
-    )
-    return {", ".join(one["metric"].values()): sum(values(one)) for one in asked(server, *found)}
+    _, target, within = [each for each in seen.targets() if each[0]["title"] == title][query]
+    return {", ".join(one["metric"].values()): sum(values(one)) for one in asked(server, target, within)}
 
 
 def single(server: Prometheus, seen: grafana.View, title: str) -> float:

@@ -37,14 +37,20 @@ def test_it_is_what_the_code_makes() -> None:
 def test_panels_are_complete(board: dict[str, Any]) -> None:
     seen: set[tuple[int, int]] = set()
     for panel in board["panels"]:
-        assert panel["title"] and panel["description"].endswith(".")
+        assert panel["title"]
+        assert panel["description"].endswith(".")
         assert panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
         assert panel["type"] == "table" or panel["fieldConfig"]["defaults"]["unit"]
         assert panel["datasource"]["uid"] == "${datasource}"
         assert panel["targets"]
         place = panel["gridPos"]
-        cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
-        assert place["x"] + place["w"] <= 24 and not cells & seen, panel["title"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert place["x"] + place["w"] <= 24
+        assert not cells & seen, panel["title"]
         seen |= cells
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
 
@@ -62,7 +68,7 @@ def test_boards_are_told_apart_and_know_no_grafana() -> None:
         assert used <= known
         for name, variable in listed.items():
             if variable["type"] == "query":
-                assert variable["multi"] and variable["includeAll"] and variable["allValue"], name
+                assert all(variable[key] for key in ("multi", "includeAll", "allValue")), name
 
 
 def test_metrics_are_those_that_orobserve_has(load: Any) -> None:

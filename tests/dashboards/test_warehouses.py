@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orobserve_exporters.postgres import Postgres
-from tests.dashboards import figures, grafana, load as loads
+from tests.dashboards import figures, grafana
+from tests.dashboards import load as loads
 from tests.exporters import postgres_server
 from tests.support.deliver import deliver
 from tests.support.otlp import make
@@ -41,9 +42,7 @@ class Warehouse:
 
     def panel(self, title: str, seen: grafana.View) -> list[dict[str, Any]]:
         """Return the rows of a panel."""
-        ((target, within),) = (
-            (target, within) for panel, target, within in seen.targets() if panel["title"] == title
-        )
+        ((target, within),) = ((target, within) for panel, target, within in seen.targets() if panel["title"] == title)
         return self.asked(target["rawSql"], within)
 
     def single(self, title: str, seen: grafana.View) -> Decimal:

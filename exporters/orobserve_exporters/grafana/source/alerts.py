@@ -104,7 +104,7 @@ ALERTS = (
     Alert(
         name="OpenRouterCacheRateDrop",
         summary=f"The prompt cache rate of {_MODEL} is {{percent}} lower than over the day",
-        why="The prompt's beginning has changed, or another provider serves: its cache is cold. See the dashboard Cache.",
+        why="The prompt's beginning has changed, or another provider serves: the cache is cold. See Cache.",
         expression=f"{_cache_rate('1d')} - {_cache_rate('1h')} and on ({p.ANSWERED}) ({_given('1h')} > 10000)",
         limit=0.3,
         lasting=15,
@@ -148,8 +148,8 @@ def files() -> Iterator[tuple[str, str]]:
     head = "# Alert rules of orobserve. The limits are examples: set your own at the end of each expression.\n"
     rules = [_for_prometheus(alert) for alert in ALERTS]
     yield "alerts/prometheus.yaml", head + _yaml({"groups": [{"name": _GROUP, "rules": rules}]})
-    head = f"# Alert rules of orobserve, for Grafana's provisioning. The data source's uid is {_SOURCE!r}; the limits are\n"
-    head += "# examples: set your own in the parameters of each evaluator.\n"
+    head = f"# Alert rules of orobserve, for Grafana's provisioning. The data source's uid is {_SOURCE!r}; the limits\n"
+    head += "# are examples: set your own in the parameters of each evaluator.\n"
     group = {"orgId": 1, "name": _GROUP, "folder": _FOLDER, "interval": f"{_EVERY}s"}
     told = [_for_grafana(alert, _SOURCE) for alert in ALERTS]
     yield "alerts/grafana.yaml", head + _yaml({"apiVersion": 1, "groups": [{**group, "rules": told}]})

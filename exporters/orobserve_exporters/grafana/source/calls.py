@@ -8,7 +8,7 @@ _COLUMNS = (
     "START_TIME AS time, MODEL AS model, PROVIDER_NAME AS provider, STATUS AS status, {seconds} AS duration,"
     ' {number:gen_ai.response.time_to_first_chunk} AS "first token", PROMPT_TOKENS AS "tokens in",'
     ' CACHED_TOKENS AS cached, COMPLETION_TOKENS AS "tokens out", TOTAL_COST AS cost, USER_ID AS "user",'
-    ' SESSION_ID AS session, {text:openrouter.generation.id} AS generation, TRACE_ID AS trace'
+    " SESSION_ID AS session, {text:openrouter.generation.id} AS generation, TRACE_ID AS trace"
 )
 _UNITS = {"duration": SECONDS, "first token": SECONDS, "cost": USD}
 _LINKED = ("trace",)
@@ -62,7 +62,7 @@ CALLS = Subject(
             sql=(
                 "SELECT START_TIME AS time, coalesce(MODEL, {text:gen_ai.request.model}) AS model,"
                 " PROVIDER_NAME AS provider, {text:error.type} AS error, {text:openrouter.error.code} AS code,"
-                ' {seconds} AS duration, TOTAL_COST AS cost, SESSION_ID AS session, TRACE_ID AS trace'
+                " {seconds} AS duration, TOTAL_COST AS cost, SESSION_ID AS session, TRACE_ID AS trace"
                 " FROM {calls} AND STATUS = 'error' ORDER BY START_TIME DESC LIMIT 100"
             ),
             units=_UNITS,

@@ -112,7 +112,7 @@ PERFORMANCE = Subject(
             },
             sql=(
                 "SELECT MODEL AS model, PROVIDER_NAME AS provider, count(*) AS calls, {p50:{seconds}} AS p50,"
-                f" {{p95:{{seconds}}}} AS p95, {{p99:{{seconds}}}} AS p99, {{p50:{_FIRST}}} AS \"first token p50\","
+                f' {{p95:{{seconds}}}} AS p95, {{p99:{{seconds}}}} AS p99, {{p50:{_FIRST}}} AS "first token p50",'
                 f" {_WRITTEN} AS \"tokens/s\", count(*) FILTER (WHERE STATUS = 'error') AS errors"
                 " FROM {calls} GROUP BY 1, 2 ORDER BY count(*) DESC LIMIT 100"
             ),

@@ -13,6 +13,7 @@ from grafana_foundation_sdk.builders import table as tables
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common as looks
 from grafana_foundation_sdk.models import dashboard as model
+from grafana_foundation_sdk.models.piechart import PieChartLegendValues
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from orobserve_exporters.grafana.source import promql, sql
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 24
 _TITLES = {promql.ASKED: "asked", promql.ANSWERED: "model", promql.UPSTREAM: "provider", promql.KEY: "key"}
+_BESIDE = [PieChartLegendValues.VALUE, PieChartLegendValues.PERCENT]
 _OVER_TIME = {Kind.LINES, Kind.BARS}
 _HOLE = re.compile(r"(\$\{[^}]*\})")
 
@@ -104,7 +106,7 @@ def _of_today(board: dict[str, Any]) -> dict[str, Any]:
 
 def _others(name: str) -> Any:  # noqa: ANN401 - the SDK's builders
     kind = model.DashboardLinkType.DASHBOARDS
-    return dashboard.DashboardLink("OpenRouter").type(kind).tags(["orobserve", name]).keep_time(True).include_vars(True)  # noqa: FBT003
+    return dashboard.DashboardLink("OpenRouter").type(kind).tags(["orobserve", name]).keep_time(True).include_vars(True)
 
 
 def _targets(panel: Panel, name: str) -> Iterator[Any]:
@@ -119,14 +121,18 @@ def _targets(panel: Panel, name: str) -> Iterator[Any]:
     elif backend.dialect is not None and panel.sql:
         statement = {"refId": "A", "datasource": source, "rawSql": sql.spelt(panel.sql, backend.dialect)}
         if name == "clickhouse":
-            form = {"editorType": "sql", "queryType": "timeseries" if over_time else "table"}
-            yield _Target({**statement, **form, "format": 0 if over_time else 1})
+            kind = "timeseries" if over_time else "table"
+            yield _Target({**statement, "editorType": "sql", "queryType": kind, "format": 0 if over_time else 1})
         else:
-            form = {"format": "time_series" if over_time else "table", "editorMode": "code", "rawQuery": True}
+            form: dict[str, Any] = {
+                "format": "time_series" if over_time else "table",
+                "editorMode": "code",
+                "rawQuery": True,
+            }
             yield _Target({**statement, **form})
     elif name == "tempo" and panel.traceql:
-        query = {"refId": "A", "datasource": source, "queryType": "traceql", "query": panel.traceql, "limit": 50}
-        yield _Target({**query, **({} if over_time else {"tableType": "spans"})})
+        asked = {"refId": "A", "datasource": source, "queryType": "traceql", "query": panel.traceql, "limit": 50}
+        yield _Target({**asked, **({} if over_time else {"tableType": "spans"})})
 
 
 def _panel(panel: Panel, backend: Backend, targets: list[Any]) -> Any:  # noqa: ANN401
@@ -157,35 +163,40 @@ def _panel(panel: Panel, backend: Backend, targets: list[Any]) -> Any:  # noqa: 
 
 
 def _drawn(panel: Panel, backend: Backend) -> Any:  # noqa: ANN401
-    rows = backend.dialect is not None  # SQL gives a row for each value, Prometheus a series
-    reduced = common.ReduceDataOptions().calcs([] if rows else ["lastNotNull"]).values(rows).fields("")
-    if panel.kind is Kind.STAT:
-        last = common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields("")  # noqa: FBT003
-        made: Any = stat.Panel().reduce_options(last).graph_mode(looks.BigValueGraphMode.NONE)
-        coloured = looks.BigValueColorMode.VALUE if panel.steps else looks.BigValueColorMode.NONE
-        return made.color_mode(coloured).text_mode(looks.BigValueTextMode.VALUE)
-    if panel.kind is Kind.GAUGE:
-        last = common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields("")  # noqa: FBT003
-        return gauge.Panel().reduce_options(last)
-    if panel.kind is Kind.SHARES:
-        legend = piechart.PieChartLegendOptions().show_legend(True).display_mode(looks.LegendDisplayMode.TABLE)  # noqa: FBT003
-        legend = legend.placement(looks.LegendPlacement.RIGHT).values(["value", "percent"])
-        return piechart.Panel().reduce_options(reduced).legend(legend).tooltip(_tooltip())
     if panel.kind is Kind.TABLE:
         return _table(panel, backend)
-    legend = common.VizLegendOptions().show_legend(True).display_mode(looks.LegendDisplayMode.LIST)  # noqa: FBT003
+    if panel.kind in _OVER_TIME:
+        return _over_time(panel, backend)
+    if panel.kind is Kind.SHARES:  # SQL gives a row for each value, Prometheus a series
+        legend: Any = piechart.PieChartLegendOptions().show_legend(True).display_mode(looks.LegendDisplayMode.TABLE)
+        legend = legend.placement(looks.LegendPlacement.RIGHT).values(_BESIDE)
+        reduced = _reduced(is_rows=backend.dialect is not None)
+        return piechart.Panel().reduce_options(reduced).legend(legend).tooltip(_tooltip())
+    if panel.kind is Kind.GAUGE:
+        return gauge.Panel().reduce_options(_reduced())
+    coloured = looks.BigValueColorMode.VALUE if panel.steps else looks.BigValueColorMode.NONE
+    made: Any = stat.Panel().reduce_options(_reduced()).graph_mode(looks.BigValueGraphMode.NONE)
+    return made.color_mode(coloured).text_mode(looks.BigValueTextMode.VALUE)
+
+
+def _reduced(*, is_rows: bool = False) -> Any:  # noqa: ANN401
+    return common.ReduceDataOptions().calcs([] if is_rows else ["lastNotNull"]).values(is_rows).fields("")
+
+
+def _over_time(panel: Panel, backend: Backend) -> Any:  # noqa: ANN401
+    legend = common.VizLegendOptions().show_legend(True).display_mode(looks.LegendDisplayMode.LIST)
     legend = legend.placement(looks.LegendPlacement.BOTTOM).calcs([])
-    made = timeseries.Panel().legend(legend).tooltip(_tooltip()).line_width(1)
-    if rows and " AS series" in (panel.sql or ""):
+    made: Any = timeseries.Panel().legend(legend).tooltip(_tooltip()).line_width(1)
+    if backend.dialect is not None and " AS series" in (panel.sql or ""):
         made = made.display_name("${__field.labels.series}")
     if panel.kind is Kind.BARS:
         stacked = common.StackingConfig().mode(looks.StackingMode.NORMAL)
         return made.draw_style(looks.GraphDrawStyle.BARS).fill_opacity(70).stacking(stacked)
-    return made.fill_opacity(5).span_nulls(True).show_points(looks.VisibilityMode.AUTO)  # noqa: FBT003
+    return made.fill_opacity(5).span_nulls(True).show_points(looks.VisibilityMode.AUTO)
 
 
 def _table(panel: Panel, backend: Backend) -> Any:  # noqa: ANN401
-    made = tables.Panel().show_header(True)  # noqa: FBT003
+    made = tables.Panel().show_header(True)
     if backend.plugin != "prometheus":
         return made
     values = {f"Value #{chr(65 + place)}": column for place, column in enumerate(panel.promql or {})}

@@ -58,7 +58,7 @@ ROUTING = Subject(
         ),
         Panel(
             title="Answered by another model",
-            shows="Calls that a model answered which was not the one asked for: a fallback, a router, a date in the name.",
+            shows="Calls that another model answered than was asked for: a fallback, a router, a date in the name.",
             unit=SHARE,
             promql={
                 "calls": f"1 - sum({p.grown(p.CALLS)} and on ({p.ANSWERED}, {p.ASKED}) {p.same_model()})"

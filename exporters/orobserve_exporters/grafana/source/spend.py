@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from orobserve_exporters.grafana.source import promql as p
-from orobserve_exporters.grafana.source.panels import COUNT, MONTH, SHARE, TODAY, USD, WEEK, Kind, Panel, Subject, limits
+from orobserve_exporters.grafana.source.panels import (
+    COUNT,
+    MONTH,
+    SHARE,
+    TODAY,
+    USD,
+    WEEK,
+    Kind,
+    Panel,
+    Subject,
+    limits,
+)
 
 _SPENT = {"spent": p.or_zero(p.total(p.COST))}
 _SUM = "SELECT {spend} AS spent FROM {calls}"
 _KNOWN = "What OpenRouter billed, and providers where the key is yours. Calls whose cost nobody knows are not in it."
 _BUDGETED = "(SELECT {spend} AS spent FROM {calls}) AS month"
+_AVERAGE = "{estimate:sum(TOTAL_COST)} / nullif(count(TOTAL_COST), 0)"
 _COLUMNS = {"spent": USD, "per call": USD}
 
 
@@ -27,15 +39,15 @@ def _by(title: str, labels: str, column: str, shows: str, sql: str = "") -> Pane
         promql={
             "spent": p.total(p.COST, labels),
             "calls": p.total(p.CALLS, labels),
-            "tokens in": p.total(p.TOKENS, labels, wanted=p.token('input')),
-            "tokens out": p.total(p.TOKENS, labels, wanted=p.token('output')),
+            "tokens in": p.total(p.TOKENS, labels, wanted=p.token("input")),
+            "tokens out": p.total(p.TOKENS, labels, wanted=p.token("output")),
         }
         if labels
         else None,
         sql=(
             f'SELECT {source} AS "{name}", sum(TOTAL_COST) AS spent, count(*) AS calls,'
             ' sum(PROMPT_TOKENS) AS "tokens in", sum(COMPLETION_TOKENS) AS "tokens out",'
-            ' {estimate:sum(TOTAL_COST)} / nullif(count(TOTAL_COST), 0) AS "per call", count(*) FILTER (WHERE {unpriced}) AS unpriced'
+            f' {_AVERAGE} AS "per call", count(*) FILTER (WHERE {{unpriced}}) AS unpriced'
             f" FROM {{calls}} GROUP BY 1 ORDER BY 2 DESC NULLS LAST LIMIT 100"
         ),
         units=_COLUMNS,
@@ -45,7 +57,7 @@ def _by(title: str, labels: str, column: str, shows: str, sql: str = "") -> Pane
 def _over_time(title: str, label: str, column: str) -> Panel:
     return Panel(
         title=title,
-        shows="What was billed in each step. The bars add up to the sum of the range, but for the first, which begins before.",
+        shows="What was billed in each step. The bars add up to the sum of the range, where it begins with a step.",
         kind=Kind.BARS,
         unit=USD,
         promql={f"{{{{{label}}}}}": f"{p.total(p.COST, label, p.STEP)} > 0"},
@@ -86,7 +98,7 @@ SPEND = Subject(
         ),
         Panel(
             title="Calls of unknown cost",
-            shows="Calls that did not fail and whose cost nobody knows: the sums are too small by these. With Prometheus"
+            shows="Calls that did not fail and whose cost nobody knows, so that sums are too small. With Prometheus"
             " as the processes count them, each since it began.",
             promql={"calls": p.or_zero(f"sum(last_over_time({p.UNPRICED}{{{p.CHOSEN}}}[{p.RANGE}]))")},
             sql="SELECT count(*) FILTER (WHERE {unpriced}) AS calls FROM {calls}",
@@ -100,7 +112,7 @@ SPEND = Subject(
             "What a call cost on average, of those whose cost is known; with Prometheus of all calls.",
             None,
             promql={"per call": f"{p.total(p.COST)} / {p.total(p.CALLS)}"},
-            sql='SELECT {estimate:sum(TOTAL_COST)} / nullif(count(TOTAL_COST), 0) AS "per call" FROM {calls}',
+            sql=f'SELECT {_AVERAGE} AS "per call" FROM {{calls}}',
             width=6,
         ),
         _figure(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orobserve_exporters.grafana.source.panels import RATE, SECONDS, USD, Kind, Panel, Subject
 from orobserve.telemetry import names
+from orobserve_exporters.grafana.source.panels import RATE, SECONDS, USD, Kind, Panel, Subject
 
 _OURS = f'span.{names.PROVIDER_NAME} = "{names.PROVIDER}" && span.{names.REQUEST_MODEL} =~ "$model"'
 _MODEL, _COST, _UPSTREAM = f"span.{names.RESPONSE_MODEL}", f"span.{names.COST_TOTAL}", f"span.{names.UPSTREAM}"

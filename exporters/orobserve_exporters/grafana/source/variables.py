@@ -76,8 +76,8 @@ def _choice(name: str, plugin: str, dialect: Dialect | None) -> Any:  # noqa: AN
         .regex("" if dialect is None else _HARMLESS)
         .refresh(model.VariableRefresh.ON_DASHBOARD_LOAD)
         .sort(model.VariableSort.ALPHABETICAL_ASC)
-        .multi(True)  # noqa: FBT003 - the SDK's
-        .include_all(True)  # noqa: FBT003
+        .multi(True)
+        .include_all(True)
         .all_value(".*" if dialect is None else sql.ALL)
         .current(model.VariableOption(selected=True, text=["All"], value=["$__all"]))
     )
