@@ -19,7 +19,8 @@ def instrument(**settings: Unpack[Settings]) -> None:
     """Trace every OpenRouter call of this process, by any HTTP library, with clients made before or after this line.
 
     Spans and metrics go to the providers that are set up; without one, to where the standard `OTEL_*` variables say;
-    without those, a line per call is shown on a terminal. Calling it again replaces the settings.
+    without those, a line per call is shown on a terminal. Calling it again replaces the settings. Before the first call
+    no thread, socket or file is opened, except the port for Prometheus where `prometheus_port` names one.
 
     Args:
         **settings: see `orobserve.config.Config`; each can also be set as `OROBSERVE_<NAME>` in the environment.

@@ -76,17 +76,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _serve(settings: ProxySettings) -> None:
     try:
-        from prometheus_client import ProcessCollector  # noqa: PLC0415 - what only the extra brings
-
-        from orobserve.proxy import serve  # noqa: PLC0415
+        from orobserve.proxy import serve  # noqa: PLC0415 - it needs what only the extra brings
         from orobserve.proxy.access_log import AccessLog  # noqa: PLC0415
-        from orobserve.telemetry import prometheus  # noqa: PLC0415
     except ModuleNotFoundError as error:
         fix = "pip install 'orobserve[proxy]'"
         raise ConfigurationError("proxy", error.name, allowed="a Python with this package", fix=fix) from None
     log = AccessLog(as_json=settings.json, coloured=table.coloured(sys.stdout)) if settings.access_log else None
-    meters = prometheus.Provider()
-    ProcessCollector(registry=meters.registry)
-    proxy = serve.Proxy(settings, log, meter_provider=meters, **on_by_default(config.load({})))
+    proxy = serve.Proxy(settings, log, **on_by_default(config.load({})))
     serve.announce(proxy, settings)
     proxy.run()

@@ -31,8 +31,8 @@ class Filter:
     error: bool | None = None
 
 
-def where(wanted: Filter) -> tuple[str, dict[str, Any]]:
-    """Return the condition and its values."""
+def where(wanted: Filter, table: str = "calls") -> tuple[str, dict[str, Any]]:
+    """Return the condition on the rows of a table of calls, and its values."""
     conditions = ["1"]
     if wanted.since is not None:
         conditions.append("started_at >= :since")
@@ -40,7 +40,7 @@ def where(wanted: Filter) -> tuple[str, dict[str, Any]]:
         conditions.append("started_at < :until")
     conditions += [f"{name} = :{name}" for name in _SAME if getattr(wanted, name) is not None]
     if wanted.tag is not None:
-        conditions.append("EXISTS (SELECT 1 FROM json_each(calls.tags) WHERE value = :tag)")
+        conditions.append(f"EXISTS (SELECT 1 FROM json_each({table}.tags) WHERE value = :tag)")  # noqa: S608
     if wanted.error is not None:
         conditions.append("failed = :error")
     names = ("since", "until", *_SAME, "tag", "error")

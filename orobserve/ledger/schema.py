@@ -3,8 +3,7 @@
 - `calls`: a row per call, what is filtered and summed in typed columns. `id` grows with every write: a record that
   replaces another gets a new one, so that whoever follows sees it. `key` is what a call is known by (`_identity`).
 - `records`: the whole record of a call as JSON, apart, so that a scan of `calls` reads none of it.
-- `daily`: sums per day (UTC), model, provider and API key. Triggers keep it, in the very transaction that writes or
-  removes a call, so it cannot differ from what `calls` holds. A known-count beside each sum tells unknown from zero.
+- sums that are kept: see `rollups`.
 
 A table for deliveries that are still due can be added by a further step: its key would be (destination, `calls.key`).
 """
@@ -13,33 +12,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orobserve.ledger import money
+from orobserve.ledger import rollups
 from orobserve.ledger.columns import TOKENS
 
 if TYPE_CHECKING:
     import sqlite3
 
-_UPPER, _LOWER = money.halves("cost_rest")
-GROUPS = ("day", "model", "provider", "api_key")  # of `daily`
-SUMS = {  # columns of `daily`, and what a call adds to them; the names of a call's columns stand for themselves
-    "calls": "1",
-    "errors": "failed",
-    "unpriced": "cost_nano IS NULL",
-    "cost_nano": "ifnull(cost_nano, 0)",
-    "cost_upper": f"ifnull({_UPPER}, 0)",
-    "cost_lower": f"ifnull({_LOWER}, 0)",
-    **{name: f"ifnull({name}, 0)" for name in TOKENS},
-    **{f"{name}_known": f"{name} IS NOT NULL" for name in TOKENS},
-}
 _CALLS = f"""CREATE TABLE calls (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   key TEXT NOT NULL UNIQUE,
   generation_id TEXT, trace_id TEXT, span_id TEXT, parent_span_id TEXT,
-  started_at INTEGER NOT NULL, day INTEGER NOT NULL, duration INTEGER, first_chunk INTEGER,
+  started_at INTEGER NOT NULL, day INTEGER NOT NULL,
+  duration INTEGER, duration_bin INTEGER, first_chunk INTEGER, first_chunk_bin INTEGER,
   operation TEXT, model TEXT, provider TEXT, user TEXT, session TEXT, api_key TEXT, name TEXT, tags TEXT,
   outcome TEXT, status INTEGER, failed INTEGER NOT NULL, error TEXT,
   {" INTEGER, ".join(TOKENS)} INTEGER,
-  cost_nano INTEGER, cost_rest INTEGER,
+  cost_nano INTEGER, cost_rest INTEGER, saving_nano INTEGER, saving_rest INTEGER, response_cache TEXT,
   parts INTEGER NOT NULL
 )"""
 _FIRST = (
@@ -48,40 +36,13 @@ _FIRST = (
     "CREATE INDEX calls_by_span ON calls (span_id)",
     "CREATE INDEX calls_by_time ON calls (started_at)",
     "CREATE INDEX calls_by_session ON calls (session, started_at) WHERE session IS NOT NULL",
+    "CREATE INDEX calls_by_user ON calls (user, started_at) WHERE user IS NOT NULL",
     "CREATE INDEX calls_by_generation ON calls (generation_id) WHERE generation_id <> key",
     "CREATE TRIGGER call_gone AFTER DELETE ON calls BEGIN DELETE FROM records WHERE id = OLD.id; END",
 )
 
 
-def _of(row: str, expression: str) -> str:
-    """Return an expression of a call's columns inside a trigger, where they are `NEW`'s or `OLD`'s."""
-    names = ("cost_nano", "cost_rest", "failed", *TOKENS)
-    return next((expression.replace(name, f"{row}.{name}") for name in names if name in expression), expression)
-
-
-def _group(row: str) -> dict[str, str]:
-    return {name: f"{row}.day" if name == "day" else f"ifnull({row}.{name}, '')" for name in GROUPS}
-
-
-_SAME = " AND ".join(f"{name} = {value}" for name, value in _group("OLD").items())
-_SECOND = (
-    f"""CREATE TABLE daily (
-  day INTEGER NOT NULL, model TEXT NOT NULL, provider TEXT NOT NULL, api_key TEXT NOT NULL,
-  {", ".join(f"{name} INTEGER NOT NULL" for name in SUMS)},
-  PRIMARY KEY ({", ".join(GROUPS)})
-) WITHOUT ROWID""",
-    f"""INSERT INTO daily SELECT day, ifnull(model, ''), ifnull(provider, ''), ifnull(api_key, ''),
-  {", ".join(f"sum({value})" for value in SUMS.values())} FROM calls GROUP BY 1, 2, 3, 4""",  # noqa: S608 - ours
-    f"""CREATE TRIGGER call_counted AFTER INSERT ON calls BEGIN
-  INSERT INTO daily VALUES ({", ".join(_group("NEW").values())}, {", ".join(_of("NEW", v) for v in SUMS.values())})
-  ON CONFLICT ({", ".join(GROUPS)}) DO UPDATE SET {", ".join(f"{name} = {name} + excluded.{name}" for name in SUMS)};
-END""",  # noqa: S608 - ours
-    f"""CREATE TRIGGER call_discounted AFTER DELETE ON calls BEGIN
-  UPDATE daily SET {", ".join(f"{name} = {name} - ({_of('OLD', v)})" for name, v in SUMS.items())} WHERE {_SAME};
-  DELETE FROM daily WHERE calls = 0 AND {_SAME};
-END""",  # noqa: S608 - ours
-)
-STEPS = (_FIRST, _SECOND)
+STEPS = (_FIRST, rollups.TABLES)
 VERSION = len(STEPS)
 
 

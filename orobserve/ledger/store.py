@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orobserve._identity import Parts, completed
-from orobserve.ledger import codec, database
+from orobserve.ledger import codec, database, rollups
 from orobserve.ledger.columns import DAY, columns
+from orobserve.ledger.filters import Filter
+from orobserve.ledger.sums import sums
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,6 +83,7 @@ class Store:
                 for generation, written in batch:
                     _put(connection, generation, written)
                 self._remove(connection, now)
+                rollups.fold(connection)
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
@@ -100,7 +103,7 @@ class Store:
             )
             used = (pages - free) * size
             if used > self._keep.size:
-                calls = connection.execute("SELECT ifnull(sum(calls), 0) FROM daily").fetchone()[0]
+                calls = sum(each.calls for each in sums(connection, (), Filter()))
                 over = (used - self._keep.size) / used
                 _remove_oldest(connection, min(_CHUNK, max(calls // 10 + 1, int(calls * over) + 1)))
 

@@ -29,7 +29,7 @@ class App:
         draining: whether the proxy is about to end, and takes no further calls if it can help it.
     """
 
-    def __init__(self, forwarder: Forwarder, tell_metrics: Callable[[str], tuple[bytes, str]] | None = None) -> None:
+    def __init__(self, forwarder: Forwarder, tell_metrics: Callable[[str], tuple[bytes, str]]) -> None:
         """Take who forwards, and what returns the metrics and their content type, by an `Accept` header."""
         self._forward = forwarder
         self._tell_metrics = tell_metrics
@@ -65,7 +65,5 @@ class App:
             body = failures.body_of(error)
             headers = {name.decode(): value.decode() for name, value in failures.headers_of(error, len(body))}
             return Response(body, error.status, headers)
-        if self._tell_metrics is None:
-            return Response("the metrics of this process are told elsewhere\n", 404)
         found, content_type = self._tell_metrics(request.headers.get("accept", ""))
         return Response(found, headers={"content-type": content_type})

@@ -12,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from prometheus_client import ProcessCollector
 
 from orobserve import _runtime, config
 from orobserve.errors import ConfigurationError
@@ -20,6 +21,7 @@ from orobserve.proxy.forward import Forwarder
 from orobserve.proxy.gate import Gate
 from orobserve.proxy.inbound import Inbound
 from orobserve.proxy.upstream import Upstream
+from orobserve.telemetry.prometheus import Provider
 from orobserve.wire.route import DOMAIN
 
 if TYPE_CHECKING:
@@ -91,16 +93,17 @@ class Proxy:
         Args:
             settings: the proxy's settings.
             log: where calls are logged, if anywhere.
-            **observing: settings of `orobserve.instrument`; `/metrics` is that of a `meter_provider` for Prometheus.
+            **observing: settings of `orobserve.instrument`.
 
         Raises:
             ConfigurationError: a setting cannot be used, or the address is taken.
         """
-        observer = _runtime.observe(_with_upstream(settings, observing))
+        meters = Provider()
+        ProcessCollector(registry=meters.registry)
+        observer = _runtime.observe(_with_upstream(settings, {"meter_provider": meters, **observing}))
         self._settings = settings
         upstream = Upstream(settings)
-        tell_metrics = getattr(observing.get("meter_provider"), "answer", None)
-        self.app = App(Forwarder(settings, upstream, observer, Gate(settings), log), tell_metrics)
+        self.app = App(Forwarder(settings, upstream, observer, Gate(settings), log), meters.answer)
         self._socket = _listen(settings)
         self.address = self._socket.getsockname()[:2]
         inbound = type("Inbound", (Inbound,), {"settings": settings})

@@ -6,6 +6,7 @@ Names come from users and, worse, from models that make them up. Ids, users and 
 from __future__ import annotations
 
 import json
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 OTHER = "_other"
 _LONGEST = 128  # characters of a value
 _NOTHING: dict[str, Any] = {}
+_locks = [threading.Lock()]  # one for all: it is held only while something new is noted
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _locks.__setitem__(0, threading.Lock()))
 
 
 class Bounded:
@@ -38,7 +42,6 @@ class Bounded:
         self._values: dict[str, set[Any]] = {}
         self._full: set[Any] = set()
         self._coarse: set[Any] = set()
-        self._lock = threading.Lock()
 
     def __call__(self, told: Mapping[str, Any], asked: Mapping[str, Any] = _NOTHING) -> dict[str, AttributeValue]:
         """Return the labels that are not None.
@@ -70,7 +73,7 @@ class Bounded:
     def _has_room(self, known: set[Any], value: object, limit: int) -> bool:
         if value in known:
             return True
-        with self._lock:
+        with _locks[0]:
             if len(known) >= limit:
                 return False
             known.add(value)

@@ -183,7 +183,7 @@ class Metrics:
         for field, kind in _KINDS.items():
             tokens = getattr(usage, field)
             if tokens:
-                self._details.add(tokens, {**labels, names.TOKEN_KIND: kind}, within)
+                self._details.add(tokens, {**labels, names.TOKEN_KIND: kind}, _NO_SPAN)  # parts of what has one
         searches, fetches = usage.web_search_requests or 0, usage.web_fetch_requests or 0
         others = (usage.server_tools_executed or 0) - searches - fetches
         for kind, calls in (("web_search", searches), ("web_fetch", fetches), ("other", others)):

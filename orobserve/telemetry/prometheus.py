@@ -25,10 +25,10 @@ from opentelemetry.sdk.metrics.export import (
     PeriodicExportingMetricReader,
     Sum,
 )
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 from prometheus_client.core import Exemplar
 from prometheus_client.core import Metric as Family
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.openmetrics import exposition as openmetrics
 
 from orobserve.telemetry import providers
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import Metric, MetricsData
 
 _log = logging.getLogger("orobserve")
+_OPENMETRICS, _PLAIN = "application/openmetrics-text", "text/plain; version=0.0.4; charset=utf-8"
 _UNITS = {"s": "seconds"}
 _ANNOTATION = re.compile(r"\{.*\}")  # `{call}` and the like, which is no unit
 _NO_NAME = re.compile(r"[^a-zA-Z0-9]+")
@@ -58,9 +59,9 @@ class Provider(MeterProvider):
         self.address: tuple[str, int] | None = None
         self.is_up = True
         self._server: Any = None
-        reader = _Reader()
-        self.registry.register(_Collector(reader))
-        readers: list[MetricReader] = [reader]
+        self._reader = _Reader()
+        self.registry.register(_Collector(self._reader))
+        readers: list[MetricReader] = [self._reader]
         if providers.endpoint_for("METRICS"):
             readers.append(PeriodicExportingMetricReader(providers.exporter_for("METRICS")()))
         super().__init__(readers)
@@ -69,8 +70,10 @@ class Provider(MeterProvider):
 
     def answer(self, accept: str = "") -> tuple[bytes, str]:
         """Return the metrics and their content type, by the words of an `Accept` header; OpenMetrics has exemplars."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self.registry), content_type
+        if _OPENMETRICS in accept:
+            found: bytes = openmetrics.generate_latest(self.registry)  # type: ignore[no-untyped-call]
+            return found, openmetrics.CONTENT_TYPE_LATEST
+        return generate_latest(self.registry), _PLAIN
 
     def listen(self) -> None:
         """Answer at `address`. Where that is not possible, say so once."""
@@ -80,7 +83,7 @@ class Provider(MeterProvider):
         host, port = self.address
         try:
             self._server, _ = start_http_server(port, host, self.registry)
-        except OSError as error:
+        except (OSError, UnicodeError, RuntimeError) as error:  # the last: no further thread
             _log.warning(
                 "Prometheus cannot fetch the metrics of process %d: no listening on %s:%d (%s). One port serves one "
                 "process: where there are several, give each a port of its own, or send metrics to a Collector "
@@ -88,7 +91,7 @@ class Provider(MeterProvider):
                 os.getpid(),
                 host,
                 port,
-                error.strerror,
+                error,
             )
 
     def leave(self) -> None:
@@ -103,6 +106,7 @@ class Provider(MeterProvider):
         if self._server is not None:
             self._server.socket.close()
         self._server, self.is_up = None, self.address is None
+        self._reader.lock = threading.Lock()
 
 
 class _Reader(MetricReader):
@@ -110,11 +114,11 @@ class _Reader(MetricReader):
 
     def __init__(self) -> None:
         super().__init__()
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._data: MetricsData | None = None
 
     def take(self) -> MetricsData | None:
-        with self._lock:
+        with self.lock:
             self.collect()
             data, self._data = self._data, None
         return data

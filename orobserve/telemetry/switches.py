@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -13,11 +12,10 @@ _LIMIT = 10_000  # sessions: the one that was silent for longest is forgotten fi
 
 
 class Switches:
-    """Remembers who served each session's calls for a model."""
+    """Remembers who served each session's calls for a model. Without a lock, since each step is whole by itself."""
 
     def __init__(self) -> None:
         self._providers: OrderedDict[tuple[str, str | None], str] = OrderedDict()
-        self._lock = threading.Lock()
 
     def see(self, generation: Generation) -> bool:
         """Tell whether another provider served the session's call before; False where either is not known."""
@@ -25,10 +23,8 @@ class Switches:
         if not request.session_id or not provider:
             return False
         place = (request.session_id, request.model)
-        with self._lock:
-            before = self._providers.get(place)
-            self._providers[place] = provider
-            self._providers.move_to_end(place)
-            if len(self._providers) > _LIMIT:
-                self._providers.popitem(last=False)
+        before = self._providers.pop(place, None)
+        self._providers[place] = provider
+        if len(self._providers) > _LIMIT:
+            self._providers.popitem(last=False)
         return before is not None and before != provider

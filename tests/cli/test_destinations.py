@@ -326,7 +326,7 @@ BAD: list[dict[str, Any]] = [
     {"hostz": []},
     {"mask": "hide"},
     {"when_nested": "x"},
-    {"model_limit": -1},
+    {"metric_limit": -1},
     {"enrichment_deadline": 0},
     {"identity": "maybe"},
     {"destinations": [{"name": "x"}]},

@@ -87,13 +87,13 @@ def test_a_plain_machine(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_sources(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "orobserve.toml").write_text('hosts = ["gw.corp"]\nmodel_limit = 7\nsemconv = "next"\n')
-    monkeypatch.setenv("OROBSERVE_MODEL_LIMIT", "8")
+    (folder / "orobserve.toml").write_text('hosts = ["gw.corp"]\nmetric_limit = 7\nsemconv = "next"\n')
+    monkeypatch.setenv("OROBSERVE_METRIC_LIMIT", "8")
     monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "SPAN_ONLY")
     report = told(capsys)
     assert row(report, "hosts") == (["gw.corp"], "file (orobserve.toml, line 1)")
     assert row(report, "semconv") == ("next", "file (orobserve.toml, line 3)")
-    assert row(report, "model_limit") == (8, "environment (OROBSERVE_MODEL_LIMIT)")
+    assert row(report, "metric_limit") == (8, "environment (OROBSERVE_METRIC_LIMIT)")
     variable = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
     assert row(report, "content") == ("span_only", f"environment ({variable})")
     assert row(report, "metadata_limit") == (24, "default")

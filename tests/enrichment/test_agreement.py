@@ -89,17 +89,18 @@ def of_metrics(text: bytes) -> dict[str, Any]:
 def of_ledger(path: Path) -> dict[str, Any]:
     with Reader(path) as reader:
         (found,) = reader.sums()
-    counts = {"calls": found.calls, "errors": found.errors}
+    counts = {"calls": found.calls, "errors": found.errors, "unpriced": found.unpriced}
     return {**counts, "input": found.input_tokens, "output": found.output_tokens, "cost": found.cost}
 
 
 def of_warehouse(url: str) -> dict[str, Any]:
     import psycopg
 
-    names = ("calls", "errors", "input", "output", "cost")
+    names = ("calls", "errors", "unpriced", "input", "output", "cost")
     with psycopg.connect(url) as connection:
-        row = connection.execute("""SELECT count(*), count(*) FILTER (WHERE status = 'error'), sum(prompt_tokens),
-            sum(completion_tokens), sum(total_cost) FROM openrouter_traces""").fetchone()
+        row = connection.execute("""SELECT count(*), count(*) FILTER (WHERE status = 'error'),
+            count(*) FILTER (WHERE status <> 'error' AND total_cost IS NULL),
+            sum(prompt_tokens), sum(completion_tokens), sum(total_cost) FROM openrouter_traces""").fetchone()
     assert row is not None
     return dict(zip(names, row, strict=True))
 

@@ -19,7 +19,6 @@ import pytest
 
 from orobserve.cli.main import main
 from orobserve.proxy.access_log import AccessLog, Entry
-from orobserve.telemetry.prometheus import Provider
 from orobserve.testing import Scenario, Simulator
 from tests.proxy.origin import connect, head, read, request
 
@@ -48,13 +47,14 @@ def test_probes(origin: Origin, start: Callable[..., Running]) -> None:
 
 
 def test_metrics_for_prometheus(sim: Simulator, start: Callable[..., Running]) -> None:
-    running = start(sim.root, {"meter_provider": Provider()})
+    running = start(sim.root)
     running.ask(request(headers=[KEY], body=BODY))
     found = running.ask(request("GET", "/metrics"), "GET").body.decode()
     assert re.search(
         r'^openrouter_client_cost_USD_total\{.*gen_ai_request_model="openai/gpt-4o".*\} 0\.000\d+$', found, re.MULTILINE
     )
     assert "gen_ai_client_token_usage" in found
+    assert "process_resident_memory_bytes" in found
     assert "canary" not in found
     accepts = "Accept: application/openmetrics-text;version=1.0.0"
     exposed = running.ask(request("GET", "/metrics", [accepts]), "GET").body.decode()

@@ -211,8 +211,8 @@ def test_a_session_that_goes_to_another_provider(telemetry: Telemetry) -> None:
     def served(session: str | None, provider: str | None, model: str = "m") -> Generation:
         return record(request=Request(model=model, session_id=session), provider=provider)
 
-    for call in (("s1", "A"), ("s2", "B"), ("s1", "A"), ("s1", None), ("s1", "B", "n"), (None, "A"), (None, "B")):
-        metrics.record(served(*call))
+    for given in (("s1", "A"), ("s2", "B"), ("s1", "A"), ("s1", None), ("s1", "B", "n"), (None, "A"), (None, "B")):
+        metrics.record(served(*given))
     assert "openrouter.client.provider_switches" not in telemetry.metrics
     metrics.record(served("s1", "B"))
     metrics.complete(served("s1", "B"), served("s1", "B"))

@@ -138,7 +138,14 @@ def test_a_port_that_is_taken_is_said_once_and_hurts_nobody(port: int, caplog: p
         assert call().json() == ANSWER
         assert call().json() == ANSWER
     (said,) = caplog.messages
-    assert f"process {os.getpid()}: no listening on 127.0.0.1:{port} (Address already in use)" in said
+    assert f"process {os.getpid()}: no listening on 127.0.0.1:{port} ([Errno " in said
+
+
+@pytest.mark.parametrize("host", ["a..b", "192.0.2.1"])
+def test_an_address_that_is_none_hurts_nobody(host: str, port: int, caplog: pytest.LogCaptureFixture) -> None:
+    orobserve.instrument(prometheus_port=port, prometheus_host=host)
+    assert call().json() == ANSWER
+    assert f"no listening on {host}:{port}" in caplog.text
 
 
 def test_a_provider_of_the_applications_own(port: int, telemetry: Telemetry, caplog: pytest.LogCaptureFixture) -> None:
