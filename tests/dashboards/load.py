@@ -37,7 +37,7 @@ ROUNDS = 24
 END = START + ROUNDS * STEP
 _WAITING = {0, 13, ROUNDS - 1}  # rounds at whose end OpenRouter's records of the calls are waited for
 _SCRAPES = 5  # between two rounds
-_FAST = {"first_delay": 0.002, "chunk_delay": 0.0005}
+FAST = {"first_delay": 0.002, "chunk_delay": 0.0005}
 _ASK = [{"role": "user", "content": "In one sentence: why is the sky blue at noon and red in the evening?"}]
 
 
@@ -61,32 +61,32 @@ def _round(number: int) -> Iterator[Call]:
     """Yield the calls of one round; some come only in some rounds, and so start series of their own late."""
     stream = {"stream": True}
     own = "sk-or-v1-support"
-    yield Call(_chat("openai/gpt-4o"), Scenario(**_FAST, completion_tokens=120 + number))
-    yield Call(_chat("openai/gpt-4o-mini", **stream), Scenario(**_FAST, reasoning_tokens=12), own)
-    cached = Scenario(**_FAST, cached_tokens=1024, prompt_tokens=1200, cache_write_tokens=0)
+    yield Call(_chat("openai/gpt-4o"), Scenario(**FAST, completion_tokens=120 + number))
+    yield Call(_chat("openai/gpt-4o-mini", **stream), Scenario(**FAST, reasoning_tokens=12), own)
+    cached = Scenario(**FAST, cached_tokens=1024, prompt_tokens=1200, cache_write_tokens=0)
     sonnet = _chat("anthropic/claude-sonnet-4", max_tokens=200, **stream)
     yield Call(sonnet, cached if number % 3 else replace(cached, cached_tokens=0, cache_write_tokens=1024))
     if number >= 4:
         provider = "DeepInfra" if number % 2 else "Together"
         llama = _chat("meta-llama/llama-3.3-70b-instruct", **stream)
-        yield Call(llama, Scenario(**_FAST, provider=provider), own)
+        yield Call(llama, Scenario(**FAST, provider=provider), own)
     if number % 6 == 1:
         several = {"models": ["openai/gpt-4o", "google/gemini-2.5-flash"], "messages": _ASK}
         failed = (Attempt(provider="OpenAI", status=503),)
-        yield Call(several, Scenario(**_FAST, fallback=True, failed_attempts=failed))
-        yield Call(_chat("openai/gpt-4o"), Scenario(**_FAST, byok="fee"), own)
+        yield Call(several, Scenario(**FAST, fallback=True, failed_attempts=failed))
+        yield Call(_chat("openai/gpt-4o"), Scenario(**FAST, byok="fee"), own)
     if number % 8 == 2:
         again = {"X-OpenRouter-Cache": "true"}
-        yield Call(_chat("google/gemini-2.5-flash", user=f"u-{number}"), Scenario(**_FAST), headers=again)
-        yield Call(_chat("google/gemini-2.5-flash", user=f"u-{number}"), Scenario(**_FAST), headers=again)
+        yield Call(_chat("google/gemini-2.5-flash", user=f"u-{number}"), Scenario(**FAST), headers=again)
+        yield Call(_chat("google/gemini-2.5-flash", user=f"u-{number}"), Scenario(**FAST), headers=again)
     if number % 5 == 0:
         limited = Failure(error_type="rate_limit_exceeded", retry_after=7)
         yield Call(_chat("openai/gpt-4o"), Scenario(error=limited))
         broken = Failure(place="midstream", error_type="provider_unavailable")
-        yield Call(_chat("openai/gpt-4o", **stream), Scenario(**_FAST, error=broken), own)
+        yield Call(_chat("openai/gpt-4o", **stream), Scenario(**FAST, error=broken), own)
     if number == 9:
         # Left half-way, and OpenRouter never writes its record: nobody learns what it cost, though it cost nothing.
-        left = Scenario(**_FAST, billing="none", record_status=404)
+        left = Scenario(**FAST, billing="none", record_status=404)
         yield Call(_chat("openai/gpt-4o", **stream), left, own, stop_after=4)
     if number == 12:
         embed = {"model": "openai/text-embedding-3-small", "input": "one sentence"}
@@ -138,6 +138,7 @@ def run(folder: Path) -> Load:
                 enrichment="always",
                 enrichment_rate=1000.0,
                 api_key_labels=labels,
+                metric_tags=["team"],
                 key_budget=True,
                 destinations=[
                     {"type": "file", "config": {"path": str(folder / "calls.jsonl")}},
@@ -166,7 +167,13 @@ def _make(http: httpx.Client, simulator: Simulator, call: Call, session: str) ->
     simulator.next(call.scenario)
     headers = {"Authorization": f"Bearer {call.key}", **call.headers}
     team = call.key.rpartition("-")[2]
-    about = {"user": f"{team}-user", "session_id": session, "tags": [team, "prod"], "trace_name": "Demo"}
+    about = {
+        "user": f"{team}-user",
+        "session_id": session,
+        "tags": [team, "prod"],
+        "metadata": {"team": team},
+        "trace_name": "Demo",
+    }
     with orobserve.context(**about), http.stream("POST", call.path, json=call.body, headers=headers) as response:
         for count, _ in enumerate(response.iter_lines()):
             if call.stop_after is not None and count >= call.stop_after:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,8 +20,9 @@ RULES = yaml.safe_load((FOLDER / "alerts" / "prometheus.yaml").read_text())["gro
 
 def _promtool(folder: Path, *arguments: str) -> str:
     tool = program("promtool")
-    if tool is None:
+    if tool is None and "CI" not in os.environ:
         pytest.skip("no promtool: apt-get install prometheus")
+    assert tool
     (folder / "prometheus.yaml").write_text((FOLDER / "alerts" / "prometheus.yaml").read_text())
     shutil.copy(CASES, folder)
     found = subprocess.run([tool, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False)

@@ -89,7 +89,7 @@ CACHE = Subject(
             title="Provider switches over time",
             shows="By the model, in each step.",
             kind=Kind.BARS,
-            promql={f"{{{{{p.ANSWERED}}}}}": f"{p.total(p.SWITCHES, p.ANSWERED, p.STEP)} > 0"},
+            promql={f"{{{{{p.ANSWERED}}}}}": p.total(p.SWITCHES, p.ANSWERED, p.STEP)},
             sql=f"SELECT {{time}}, MODEL AS series, count(*) AS switches FROM {_SWITCHED} GROUP BY 1, 2 ORDER BY 1",
         ),
         Panel(
@@ -97,8 +97,8 @@ CACHE = Subject(
             shows="Read from the prompt caches, in each step, and with Prometheus also written to them.",
             kind=Kind.BARS,
             promql={
-                "read": f"{p.total(p.DETAILS, '', p.STEP, wanted=p.detail('cache_read'))} > 0",
-                "written": f"{p.total(p.DETAILS, '', p.STEP, wanted=p.detail('cache_write'))} > 0",
+                "read": p.total(p.DETAILS, "", p.STEP, wanted=p.detail("cache_read")),
+                "written": p.total(p.DETAILS, "", p.STEP, wanted=p.detail("cache_write")),
             },
             sql='SELECT {time}, sum(CACHED_TOKENS) AS "read" FROM {calls} GROUP BY 1 ORDER BY 1',
         ),
@@ -106,7 +106,7 @@ CACHE = Subject(
             title="Response cache",
             shows="Calls that asked for OpenRouter's response cache, by what it said, in each step.",
             kind=Kind.BARS,
-            promql={f"{{{{{p.CACHE_STATUS}}}}}": f"{p.total(p.RESPONSE_CACHE, p.CACHE_STATUS, p.STEP)} > 0"},
+            promql={f"{{{{{p.CACHE_STATUS}}}}}": p.total(p.RESPONSE_CACHE, p.CACHE_STATUS, p.STEP)},
             sql=(
                 f"SELECT {{time}}, {_STATUS} AS series, count(*) AS calls FROM {{calls}}"
                 f" AND {_STATUS} IS NOT NULL GROUP BY 1, 2 ORDER BY 1"

@@ -131,7 +131,7 @@ PERFORMANCE = Subject(
             title="Errors by type",
             shows="Failed calls in each step, by OpenRouter's type of the error, or the exception of the transport.",
             kind=Kind.BARS,
-            promql={f"{{{{{p.ERROR}}}}}": f"{p.total(p.CALLS, p.ERROR, p.STEP, wanted=_FAILED)} > 0"},
+            promql={f"{{{{{p.ERROR}}}}}": p.total(p.CALLS, p.ERROR, p.STEP, wanted=_FAILED)},
             sql=(
                 "SELECT {time}, coalesce({text:error.type}, '?') AS series, count(*) AS errors"
                 " FROM {calls} AND STATUS = 'error' GROUP BY 1, 2 ORDER BY 1"
@@ -142,6 +142,8 @@ PERFORMANCE = Subject(
             shows="Calls under way, streams included, of all processes. With Prometheus only.",
             kind=Kind.LINES,
             promql={"calls": f"sum({p.ACTIVE})"},
+            width=24,
+            height=6,
         ),
     ),
 )

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _WIDTH = 24
 _TITLES = {promql.ASKED: "asked", promql.ANSWERED: "model", promql.UPSTREAM: "provider", promql.KEY: "key"}
 _BESIDE = [PieChartLegendValues.VALUE, PieChartLegendValues.PERCENT]
+_WIDTHS = {"time": 170, "model": 210, "asked": 210}  # pixels of a table's columns that hold long words
 _OVER_TIME = {Kind.LINES, Kind.BARS}
 _HOLE = re.compile(r"(\$\{[^}]*\})")
 
@@ -94,12 +95,14 @@ def rendered(subject: Subject, name: str) -> str | None:
 
 
 def _of_today(board: dict[str, Any]) -> dict[str, Any]:
-    """Return a dashboard without the keys that the SDK writes and Grafana knows no more."""
+    """Return a dashboard with what the SDK does not know yet, and without what Grafana knows no more."""
     for variable in board["templating"]["list"]:
         for key in ("id", "auto", "auto_min", "auto_count"):
             variable.pop(key, None)
     for panel in board["panels"]:
-        panel["options"].pop("footer", None)
+        if panel["type"] == "table":
+            del panel["options"]["footer"]
+            panel["fieldConfig"]["defaults"]["custom"] = {"minWidth": 70}  # pixels: more columns than by default
     del board["style"]
     return board
 
@@ -156,6 +159,8 @@ def _panel(panel: Panel, backend: Backend, targets: list[Any]) -> Any:  # noqa: 
         made = made.max(panel.most)
     for column, unit in (panel.units or {}).items():
         made = made.override_by_name(column, [model.DynamicConfigValue(id_val="unit", value=unit)])
+    for column, width in _WIDTHS.items() if panel.kind is Kind.TABLE else ():
+        made = made.override_by_name(column, [model.DynamicConfigValue(id_val="custom.width", value=width)])
     for column in panel.links:
         link = {"title": "Open the trace", "url": _trace_url(), "targetBlank": True}
         made = made.override_by_name(column, [model.DynamicConfigValue(id_val="links", value=[link])])
@@ -197,8 +202,10 @@ def _over_time(panel: Panel, backend: Backend) -> Any:  # noqa: ANN401
 
 def _table(panel: Panel, backend: Backend) -> Any:  # noqa: ANN401
     made = tables.Panel().show_header(True)
-    if backend.plugin != "prometheus":
+    if backend.plugin != "prometheus":  # SQL sorts by itself
         return made
+    first = next(iter(panel.promql or {}))
+    made = made.sort_by([common.TableSortByFieldState().display_name(first).desc(True)])
     values = {f"Value #{chr(65 + place)}": column for place, column in enumerate(panel.promql or {})}
     organised = {"excludeByName": {"Time": True}, "indexByName": {}, "renameByName": {**_TITLES, **values}}
     return made.transformations(

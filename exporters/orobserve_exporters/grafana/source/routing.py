@@ -30,7 +30,7 @@ ROUTING = Subject(
             title="Providers over time",
             shows="Calls in each step by the provider that served them.",
             kind=Kind.BARS,
-            promql={f"{{{{{p.UPSTREAM}}}}}": f"{p.total(p.CALLS, p.UPSTREAM, p.STEP)} > 0"},
+            promql={f"{{{{{p.UPSTREAM}}}}}": p.total(p.CALLS, p.UPSTREAM, p.STEP)},
             sql=(
                 "SELECT {time}, coalesce(PROVIDER_NAME, '?') AS series, count(*) AS calls FROM {calls}"
                 " GROUP BY 1, 2 ORDER BY 1"
@@ -85,9 +85,7 @@ ROUTING = Subject(
             shows="By the provider that failed and the status it gave; 0 is not known.",
             kind=Kind.BARS,
             promql={
-                f"{{{{{p.UPSTREAM}}}}} {{{{{p.STATUS}}}}}": (
-                    f"{p.total(p.FALLBACKS, f'{p.UPSTREAM}, {p.STATUS}', p.STEP)} > 0"
-                )
+                f"{{{{{p.UPSTREAM}}}}} {{{{{p.STATUS}}}}}": (p.total(p.FALLBACKS, f"{p.UPSTREAM}, {p.STATUS}", p.STEP))
             },
             sql=(
                 "SELECT {time}, concat(provider, ' ', CAST(status AS {words})) AS series, count(*) AS failed"

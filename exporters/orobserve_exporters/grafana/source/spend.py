@@ -60,7 +60,7 @@ def _over_time(title: str, label: str, column: str) -> Panel:
         shows="What was billed in each step. The bars add up to the sum of the range, where it begins with a step.",
         kind=Kind.BARS,
         unit=USD,
-        promql={f"{{{{{label}}}}}": f"{p.total(p.COST, label, p.STEP)} > 0"},
+        promql={f"{{{{{label}}}}}": p.total(p.COST, label, p.STEP)},
         sql=(
             f"SELECT {{time}}, coalesce({column}, '?') AS series, sum(TOTAL_COST) AS spent"
             " FROM {calls} AND TOTAL_COST > 0 GROUP BY 1, 2 ORDER BY 1"

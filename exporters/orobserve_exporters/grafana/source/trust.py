@@ -49,14 +49,6 @@ TRUST = Subject(
             height=4,
         ),
         Panel(
-            title="Waiting for their record",
-            shows="Spans that are held until OpenRouter's record is in. With Prometheus only.",
-            promql={"spans": f"sum(last_over_time({p.PENDING}[{p.RANGE}]))"},
-            steps=limits(500, 900),
-            width=6,
-            height=4,
-        ),
-        Panel(
             title="Lost",
             shows="What orobserve itself has lost: a full queue, a limit, a destination that did not take it.",
             promql={"items": p.or_zero(p.total(p.DROPPED, wanted=_ALL))},
@@ -76,7 +68,7 @@ TRUST = Subject(
             title="Look-ups by outcome",
             shows="What came of asking OpenRouter for its record of a call, in each step.",
             kind=Kind.BARS,
-            promql={"{{outcome}}": f"{p.total(p.LOOKUPS, 'outcome', p.STEP, wanted=_ALL)} > 0"},
+            promql={"{{outcome}}": p.total(p.LOOKUPS, "outcome", p.STEP, wanted=_ALL)},
             sql=f"SELECT {{time}}, coalesce({_STATUS}, '?') AS series, count(*) AS calls"
             " FROM {calls} GROUP BY 1, 2 ORDER BY 1",
         ),
@@ -96,7 +88,13 @@ TRUST = Subject(
             title="Lost, by reason",
             shows="In each step, by what was lost and why.",
             kind=Kind.BARS,
-            promql={"{{signal}}: {{reason}}": f"{p.total(p.DROPPED, 'signal, reason', p.STEP, wanted=_ALL)} > 0"},
+            promql={"{{signal}}: {{reason}}": p.total(p.DROPPED, "signal, reason", p.STEP, wanted=_ALL)},
+        ),
+        Panel(
+            title="Waiting for their record",
+            shows="Spans that are held until OpenRouter's record is in. With Prometheus only.",
+            kind=Kind.LINES,
+            promql={"spans": f"sum({p.PENDING})"},
         ),
         Panel(
             title="Delivery",
