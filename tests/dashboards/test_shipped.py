@@ -86,13 +86,33 @@ def test_metrics_are_those_that_orobserve_has(load: Any) -> None:
 
 def test_they_fit_grafanas_own_types(tmp_path: Path) -> None:
     """Panels against the TypeScript of `@grafana/schema`, unknown keys refused; TraceQL by Grafana's own grammar."""
+    for (kind, name), board in BOARDS.items():
+        (tmp_path / f"{kind}-{name}.json").write_text(json.dumps(board))
+    status, said = _checked(tmp_path)
+    assert status == 0, said[-4000:]
+    assert f"{len(BOARDS)} dashboards" in said
+
+
+def test_what_does_not_fit_is_seen(tmp_path: Path) -> None:
+    text = json.dumps(BOARDS["tempo", "traces"])
+    for right, wrong in (
+        ("showHeader", "showHeadr"),
+        ('"drawStyle": "bars"', '"drawStyle": "barz"'),
+        ("(duration, 0.5", "(duration, &&"),
+    ):
+        assert right in text
+        text = text.replace(right, wrong)
+    (tmp_path / "tempo-traces.json").write_text(text)
+    status, said = _checked(tmp_path)
+    assert status == 1
+    assert all(word in said for word in ("showHeadr", "barz", "no TraceQL"))
+
+
+def _checked(folder: Path) -> tuple[int, str]:
     if not (NODE / "node_modules" / "typescript").is_dir():
         pytest.skip("no node_modules: the tox environment `dashboards` installs them")
     node = shutil.which("node")
     assert node
-    for (kind, name), board in BOARDS.items():
-        (tmp_path / f"{kind}-{name}.json").write_text(json.dumps(board))
-    command = [node, str(NODE / "check.mjs"), str(tmp_path)]
+    command = [node, str(NODE / "check.mjs"), str(folder)]
     found = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=300, check=False)
-    assert found.returncode == 0, found.stdout[-4000:] + found.stderr[-2000:]
-    assert f"{len(BOARDS)} dashboards" in found.stdout
+    return found.returncode, found.stdout + found.stderr

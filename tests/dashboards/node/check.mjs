@@ -8,7 +8,7 @@ import ts from 'typescript';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const folder = process.argv[2];
-const raw = './node_modules/@grafana/schema/dist/esm/raw/composable';
+const raw = './@grafana/schema/dist/esm/raw/composable';
 const kinds = { stat: 'Stat', gauge: 'Gauge', piechart: 'PieChart', table: 'Table', timeseries: 'TimeSeries' };
 // JSON spells an enum's members as plain text or numbers.
 const head = `
@@ -51,7 +51,7 @@ for (const name of names) {
     }
   }
 }
-const file = join(here, 'checked.ts');
+const file = join(here, 'node_modules', 'checked.ts');
 writeFileSync(file, source);
 const settings = { strict: true, noEmit: true, skipLibCheck: true, moduleResolution: ts.ModuleResolutionKind.Bundler };
 const program = ts.createProgram([file], { ...settings, module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022, types: [] });
