@@ -131,20 +131,7 @@ def run(folder: Path) -> Load:
     try:
         with Simulator(seed=7) as simulator, httpx.Client(base_url=f"{simulator.url}/") as http:
             simulator.account.limit = Decimal(5)
-            orobserve.instrument(
-                hosts=[simulator.root],
-                meter_provider=meters,
-                console=False,
-                enrichment="always",
-                enrichment_rate=1000.0,
-                api_key_labels=labels,
-                metric_tags=["team"],
-                key_budget=True,
-                destinations=[
-                    {"type": "file", "config": {"path": str(folder / "calls.jsonl")}},
-                    {"type": "webhook", "name": "refusing", "config": {"url": f"{simulator.root}/nowhere"}},
-                ],
-            )
+            orobserve.instrument(meter_provider=meters, api_key_labels=labels, **_settings(simulator, folder))
             for number in range(ROUNDS):
                 moment = START + number * STEP + 30
                 for index, call in enumerate(_round(number)):
@@ -161,6 +148,20 @@ def run(folder: Path) -> Load:
         meters.shutdown()
     calls = [_moved(at, generation, place, labels) for place, (at, generation) in enumerate(placed.values())]
     return Load(bill, calls, "\n".join([*lines, "# EOF", ""]))
+
+
+def _settings(simulator: Simulator, folder: Path) -> dict[str, Any]:
+    """Return settings with which every metric has something to tell: one destination takes nothing."""
+    refusing = {"type": "webhook", "name": "refusing", "config": {"url": f"{simulator.root}/nowhere"}}
+    return {
+        "hosts": [simulator.root],
+        "console": False,
+        "enrichment": "always",
+        "enrichment_rate": 1000.0,
+        "metric_tags": ["team"],
+        "key_budget": True,
+        "destinations": [{"type": "file", "config": {"path": str(folder / "calls.jsonl")}}, refusing],
+    }
 
 
 def _make(http: httpx.Client, simulator: Simulator, call: Call, session: str) -> None:
