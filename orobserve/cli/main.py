@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from orobserve._version import __version__
 from orobserve.cli import (
+    dashboards,
     demo,
     destinations,
     doctor,
@@ -51,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"orobserve {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    dashboards.add(commands)
     demo.add(commands)
     destinations.add(commands)
     doctor.add(commands)

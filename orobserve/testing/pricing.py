@@ -176,6 +176,14 @@ def charge(
     return Charge(prompt=prompt * rate, completion=completion * rate, byok=bool(byok), fee=fee)
 
 
+def cache_discount(slug: str, tokens: Tokens) -> Decimal | None:
+    """Tell what the provider's prompt cache saved, less the surcharge for writing to it; None where it had no part."""
+    model = model_of(slug)
+    if not tokens.cached and not tokens.cache_write:
+        return None
+    return tokens.cached * (model.prompt - model.cache_read) - tokens.cache_write * (model.cache_write - model.prompt)
+
+
 def number(amount: Decimal) -> int | float:
     """Spell an amount as the JSON number that reads back as the same decimal; whole amounts stay integers."""
     whole = int(amount)

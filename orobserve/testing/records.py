@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from orobserve.testing.pricing import number
+from orobserve.testing.pricing import cache_discount, number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,14 +73,15 @@ def _attempts(entry: Entry) -> list[tuple[str, str, int]]:
 
 
 def _money(entry: Entry) -> Payload:
-    charge = entry.charge
+    charge, answer = entry.charge, entry.answer
+    saved = cache_discount(answer.model, answer.tokens)
     return {
         "total_cost": number(charge.charged),
         "usage": number(charge.charged),
         "upstream_inference_cost": number(charge.upstream) if charge.byok else None,
-        "cache_discount": None,
+        "cache_discount": None if saved is None else number(saved),
         "is_byok": charge.byok,
-        "response_cache_source_id": entry.answer.source_id or None,
+        "response_cache_source_id": answer.source_id or None,
     }
 
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import sys
 import time
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 from orobserve.delivery import HTTPRequest, HTTPResponse, Verdict
@@ -20,11 +17,11 @@ from orobserve.delivery.probe import probe
 from orobserve_exporters.clickhouse import ClickHouse
 from tests.delivery.clocks import VirtualClock
 from tests.delivery.servers import Answer, Server
+from tests.exporters.clickhouse_server import PASSWORD, USER, Engine, clickhouse
 from tests.exporters.generations import CHAT, ODD_TEXT, SAMPLES
 from tests.exporters.warehouse_calls import Expected, calls
 from tests.support.deliver import deliver
 from tests.support.otlp import make
-from tests.support.programs import Program, free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,41 +31,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("chdb") is None, reason="no chdb: it is in the tox environment `warehouses`"
 )
-FRONT = Path(__file__).parent / "clickhouse_front.py"
-USER, PASSWORD = "me", "pass-word-7"
 OURS = "SELECT name FROM system.columns WHERE database = 'default' AND table = '{}' ORDER BY position"
-
-
-class Engine(Program):
-    """The engine behind its front; tables are told apart by the tests' names."""
-
-    url: str
-
-    def exporter(self, table: str, **config: Any) -> ClickHouse:
-        own = {"host": self.url, "username": USER, "password": PASSWORD, "table": table}
-        found: ClickHouse = make(ClickHouse, **own | config)
-        return found
-
-    def query(self, query: str) -> list[list[Any]]:
-        """Return the rows of a query; what is no query gives none."""
-        asked = {"query": query, "default_format": "JSONCompactEachRow", "output_format_json_quote_decimals": "1"}
-        headers = {"X-ClickHouse-User": USER, "X-ClickHouse-Key": PASSWORD}
-        answer = httpx.post(self.url, params=asked, headers=headers, timeout=60, trust_env=False)
-        assert answer.status_code == 200, answer.text
-        return [json.loads(line) for line in answer.text.split("\n") if line]
-
-    def count(self, table: str) -> int:
-        ((found,),) = self.query(f"SELECT count() FROM `{table}`")
-        return int(found)
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    folder = tmp_path_factory.mktemp("clickhouse")
-    (port,) = free_ports(1)
-    command = [sys.executable, str(FRONT), str(port), str(folder / "data"), USER, PASSWORD]
-    with Engine(command, folder, {}, "ready") as found:
-        found.url = f"http://127.0.0.1:{port}"
+    with clickhouse(tmp_path_factory.mktemp("clickhouse")) as found:
         yield found
 
 
