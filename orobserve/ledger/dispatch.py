@@ -47,8 +47,13 @@ class _Lane:
 
     def reset(self) -> None:
         self.backlog = 0  # rows in hand that were left by somebody
-        self.due_in: float | None = None  # seconds until more is due; 0 or less: there was more than could be taken
+        self.due_in: float | None = 0.0  # seconds until more is due; 0 or less: more is than could be taken in hand
         self.probed_at = float("-inf")
+
+    @property
+    def is_short(self) -> bool:
+        """Whether more was due than could be taken into hand."""
+        return self.due_in is not None and self.due_in <= 0
 
     def wanted(self, now: float) -> int:
         """Return how many rows that were left may be taken into hand now."""
@@ -101,6 +106,11 @@ class Dispatch:
         self.in_hand = 0  # rows
         for lane in self._lanes:
             lane.reset()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is in hand, and nothing was due at the last look."""
+        return not self.in_hand and not any(lane.is_short for lane in self._lanes)
 
     def begin(self, connection: sqlite3.Connection, now: int) -> None:
         """Prepare a transaction in which calls are posted."""
@@ -222,5 +232,4 @@ class Dispatch:
 
     def _settled(self, lane: _Lane, receipts: Sequence[Receipt], fate: Fate, reason: str) -> None:
         self._marks.append((lane, receipts, fate, reason))
-        is_short = lane.due_in is not None and lane.due_in <= 0 and receipts[0].is_backlog
-        self._nudge(0.0 if is_short else _LINGER)
+        self._nudge(0.0 if lane.is_short and receipts[0].is_backlog else _LINGER)
