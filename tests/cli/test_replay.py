@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orobserve.cli.main import main
+from orobserve.delivery.destination import Destination
 from orobserve.ledger.outbox import delivery_states
 from tests.cli.screens import HOSTILE, as_json, run
 from tests.delivery.servers import Answer, Server
@@ -113,15 +114,17 @@ def test_a_destination_that_is_down(
     assert spans(product.taken) == of(range(250))
 
 
-def test_who_is_interrupted_goes_on_where_it_was(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    go = threading.Event()
+def test_who_is_interrupted_goes_on_where_it_was(
+    path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, close = threading.Event(), Destination.close
+    monkeypatch.setattr(Destination, "close", lambda self, deadline: (close(self, deadline), go.set()))
     with Server(200, Answer(after=go), 200) as slow:
         configure(path, slow.url)
 
         def interrupt() -> None:
             slow.wait(2)
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-            go.set()
 
         threading.Thread(target=interrupt).start()
         done = json.loads(told(capsys, "replay", "--to", "audit", "--since", "4w", "--json", status=130))
