@@ -94,6 +94,7 @@ class Dispatch:
         self._clock = clock
         self._nudge = nudge
         self._suspended = suspended
+        self.rests = False  # takes up no more of what was left
         self._lanes = [_Lane(destination) for destination in hub.destinations]
         for lane in self._lanes:
             lane.destination.outcomes.on_settled = partial(self._settled, lane)
@@ -164,7 +165,8 @@ class Dispatch:
 
     def run(self) -> float:
         """Note what has become of records, and take up what was left; returns the seconds until that is due again."""
-        return self._update(lambda lane: 0 if self._suspended() else lane.wanted(self._clock.now()))
+        is_resting = self.rests or self._suspended()
+        return self._update(lambda lane: 0 if is_resting else lane.wanted(self._clock.now()))
 
     def finish(self) -> None:
         """Note what is left to be noted, and take up no more. What is still being sent stays in hand for a while."""
