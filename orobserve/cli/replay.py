@@ -35,6 +35,7 @@ _EPILOG = """\
 examples:
   orobserve replay --to langfuse --since 2h         what it missed while its key was wrong
   orobserve replay --to clickhouse                  what is still due for it, at once
+  orobserve replay --to s3 --since 2020-01-01       everything in the ledger, to a new destination
   orobserve replay --to audit --since 2026-11-01 --until 2026-11-02 --user ada --dry-run
   orobserve replay --to audit --dead                what it has refused, once more
 
@@ -104,14 +105,18 @@ def _send(path: Path, target: DestinationSettings, wanted: Filter, *, dead: bool
         except KeyboardInterrupt:
             pass
     state = destination.state
-    return {
-        "destination": target.name,
-        "calls": total,
+    fates = {
         "sent": state.delivered,
         "withheld": state.withheld,
         "dead": sum(state.dropped.values()),
         "rejected": state.rejected,
         "due": replay.due(path, target.name, dead=False),
+    }
+    return {
+        "destination": target.name,
+        "calls": total,
+        **fates,
+        "elsewhere": max(0, total - sum(fates.values())),
         "reason": state.last_error,
         "interrupted": not is_ended,
     }
@@ -140,6 +145,8 @@ def _summary(done: dict[str, Any]) -> str:
         parts.append(f"{done['dead']} refused (orobserve destinations dead {name})")
     if done["due"]:
         parts.append(f"{done['due']} still due (orobserve replay --to {name} goes on)")
+    if done["elsewhere"]:
+        parts.append(f"{done['elsewhere']} taken up by other processes")
     why = f"\n{plain(done['reason'])}" if done["reason"] and len(parts) > 1 else ""
     is_bad = any(done[each] for each in ("dead", "rejected", "due"))
     return table.style(f"{name}: {', '.join(parts)}{why}", "bad" if is_bad else "good", sys.stdout)

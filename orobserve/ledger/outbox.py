@@ -16,7 +16,7 @@ from orobserve.ledger import database
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 LEASE = 90.0  # seconds that an owner is taken to live after it last said so
@@ -120,16 +120,10 @@ def take_over(connection: sqlite3.Connection, old: str, new: str) -> None:
     )  # rows go with their call's key
 
 
-def due_of(connection: sqlite3.Connection, keys: str, values: Mapping[str, object]) -> Counter[str]:
-    """Return how many of the calls whose keys a query finds are still due, by destination."""
-    if connection.execute("SELECT 1 FROM outbox LIMIT 1").fetchone() is None:  # as nearly always
-        return Counter()
-    found = connection.execute(
-        f"""SELECT name, count(*) FROM outbox JOIN destinations ON destination = destinations.id
-        WHERE dead = 0 AND key IN ({keys}) GROUP BY name""",  # noqa: S608 - ours
-        values,
-    ).fetchall()
-    return Counter(dict(found))
+def due_of(connection: sqlite3.Connection, keys: Sequence[str]) -> Counter[str]:
+    """Return how many of some calls are still due, by destination."""
+    asked = "SELECT name FROM outbox JOIN destinations ON destination = destinations.id WHERE key = ? AND dead = 0"
+    return Counter(name for key in keys for (name,) in connection.execute(asked, (key,)))
 
 
 def settle(

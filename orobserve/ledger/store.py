@@ -137,10 +137,10 @@ class Store:
 
 def _remove_oldest(connection: sqlite3.Connection, number: int, before: int | None = None) -> Counter[str]:
     which = "" if before is None else "WHERE started_at < :before"
-    oldest = f"SELECT id FROM calls {which} ORDER BY started_at LIMIT :number"  # noqa: S608
-    values = {"before": before, "number": number}
-    lost = outbox.due_of(connection, f"SELECT key FROM calls WHERE id IN ({oldest})", values)  # noqa: S608
-    connection.execute(f"DELETE FROM calls WHERE id IN ({oldest})", values)  # noqa: S608
+    sql = f"SELECT id, key FROM calls {which} ORDER BY started_at LIMIT :number"  # noqa: S608 - names of ours
+    found = connection.execute(sql, {"before": before, "number": number}).fetchall()
+    lost = outbox.due_of(connection, [key for _, key in found])
+    connection.executemany("DELETE FROM calls WHERE id = ?", [(each,) for each, _ in found])
     return lost
 
 

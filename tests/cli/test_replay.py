@@ -114,6 +114,7 @@ def test_a_destination_that_is_down(
     assert spans(product.taken) == of(range(250))
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals for threads here")
 def test_who_is_interrupted_goes_on_where_it_was(
     path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
