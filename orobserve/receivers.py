@@ -90,6 +90,8 @@ class Receivers:
         until = time.monotonic() + timeout
         if self.flights is not None:
             self.flights.close()
+        if self.ledger is not None:
+            self.ledger.rest()
         done = self._flush_first(until)
         if self.hub is not None:
             done = self.hub.close(_left(until - (0.0 if self.ledger is None else _NOTING))) and done

@@ -19,6 +19,7 @@ from orobserve.cli import (
     prune,
     receive,
     reconcile,
+    replay,
     report,
     run,
     sessions,
@@ -62,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     prune.add(commands)
     receive.add(commands)
     reconcile.add(commands)
+    replay.add(commands)
     report.add(commands)
     run.add(commands)
     sessions.add(commands)

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orobserve.ledger import database, outbox, rollups
+from orobserve.ledger import database, rollups
 from orobserve.ledger.filters import where
 
 if TYPE_CHECKING:
@@ -99,7 +99,6 @@ def prune(
         for number, at in found:
             if size is not None and _used(connection) <= size:
                 break
-            outbox.forget(connection, "SELECT key FROM calls WHERE id = :id", {"id": number})
             connection.execute("DELETE FROM calls WHERE id = ?", (number,))
             done, reached = done + 1, (at, number)
             if time.monotonic() > until:

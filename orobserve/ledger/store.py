@@ -140,10 +140,10 @@ class Store:
 
 def _remove_oldest(connection: sqlite3.Connection, number: int, before: int | None = None) -> Counter[str]:
     which = "" if before is None else "WHERE started_at < :before"
-    oldest = f"SELECT id FROM calls {which} ORDER BY started_at LIMIT :number"  # noqa: S608
-    values = {"before": before, "number": number}
-    lost = outbox.forget(connection, f"SELECT key FROM calls WHERE id IN ({oldest})", values)  # noqa: S608
-    connection.execute(f"DELETE FROM calls WHERE id IN ({oldest})", values)  # noqa: S608
+    sql = f"SELECT id, key FROM calls {which} ORDER BY started_at LIMIT :number"  # noqa: S608 - names of ours
+    found = connection.execute(sql, {"before": before, "number": number}).fetchall()
+    lost = outbox.due_of(connection, [key for _, key in found])
+    connection.executemany("DELETE FROM calls WHERE id = ?", [(each,) for each, _ in found])
     return lost
 
 
@@ -154,9 +154,8 @@ def _replacing(
     generation = completed(generation, _record(connection, found[0][0]))
     row = columns(generation)
     for number, _, key in found:
+        outbox.take_over(connection, key, row["key"])
         connection.execute("DELETE FROM calls WHERE id = ?", (number,))
-        if key != row["key"]:
-            outbox.rename(connection, key, row["key"])
     return row, codec.encode(generation)
 
 

@@ -32,6 +32,10 @@ class Delivery(Protocol):
     def queued(self) -> int:
         """How many wait."""
 
+    @property
+    def deferred(self) -> int:
+        """How often one was put off, and kept in the ledger."""
+
 
 def observe_held(meter: Meter, held: Callable[[], int]) -> None:
     """Show how many spans wait for OpenRouter's record."""
@@ -52,7 +56,11 @@ def observe_deliveries(meter: Meter, deliveries: Callable[[], Sequence[Delivery]
     def queued(_options: object) -> Iterator[Observation]:
         return (Observation(each.queued, {"destination": each.name}) for each in deliveries())
 
+    def deferred(_options: object) -> Iterator[Observation]:
+        return (Observation(each.deferred, {"destination": each.name}) for each in deliveries())
+
     meter.create_observable_counter("orobserve.delivery.delivered", [delivered], "{generation}", "Records delivered")
+    meter.create_observable_counter("orobserve.delivery.deferred", [deferred], "{generation}", "Records put off")
     meter.create_observable_gauge("orobserve.delivery.queued", [queued], "{generation}", "Records that wait to be sent")
 
 
