@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from orobserve._version import __version__
-from orobserve.cli import demo, destinations, doctor, probe, proxy, receive, report, run
+from orobserve.cli import demo, destinations, doctor, probe, proxy, receive, report, run, ui
 from orobserve.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     receive.add(commands)
     report.add(commands)
     run.add(commands)
+    ui.add(commands)
     return top
 
 
