@@ -417,6 +417,11 @@ class Generation:
     span_id: str | None = None  # 16 hex digits
     parent_span_id: str | None = None
 
+    @property
+    def failed(self) -> bool:
+        """Whether it counts as an error."""
+        return self.error is not None or self.outcome is Outcome.FAILED
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:

@@ -25,36 +25,44 @@ def facts(generation: Generation) -> Facts:
         "output_tokens": usage and usage.output_tokens,
         "cache_read_input_tokens": usage and usage.cache_read_input_tokens,
         "cost": None if cost is None or cost.total is None else repr(cost.total),
-        "error": generation.error and generation.error.type,
+        "failed": generation.failed,
     }
 
 
 @dataclass
 class Sum:
-    """Calls added up. `cost` in USD, of the calls whose cost is known; `unpriced` are the others that did not fail."""
+    """Calls added up, by the ledger's rule (`orobserve.ledger.sums.Sum`): `unpriced` did not fail, but have no cost."""
 
     calls: int = 0
     errors: int = 0
     unpriced: int = 0
+    priced: int = 0
+    paid: Decimal = field(default_factory=Decimal)
     input_tokens: int = 0
     output_tokens: int = 0
     cache_read_input_tokens: int = 0
-    cost: Decimal = field(default_factory=Decimal)
+
+    @property
+    def cost(self) -> Decimal | None:
+        """USD, of the calls whose cost is known; None where there are calls, and no cost is known, failed or not."""
+        return self.paid if self.priced or not self.calls else None
 
     def add(self, call: Mapping[str, Any]) -> None:
         """Add a call."""
         self.calls += 1
-        self.errors += call["error"] is not None
+        self.errors += call["failed"]
         for name in ("input_tokens", "output_tokens", "cache_read_input_tokens"):
             setattr(self, name, getattr(self, name) + (call[name] or 0))
         if call["cost"] is not None:
-            self.cost += Decimal(call["cost"])
-        elif call["error"] is None:
+            self.priced += 1
+            self.paid += Decimal(call["cost"])
+        elif not call["failed"]:
             self.unpriced += 1
 
     def as_json(self) -> Facts:
         """Return all figures."""
-        return {**vars(self), "cost": float(self.cost)}
+        figures = {name: value for name, value in vars(self).items() if name not in {"priced", "paid"}}
+        return {**figures, "cost": None if self.cost is None else float(self.cost)}
 
 
 def by_model(calls: Iterable[Mapping[str, Any]]) -> dict[str, Sum]:
@@ -63,7 +71,7 @@ def by_model(calls: Iterable[Mapping[str, Any]]) -> dict[str, Sum]:
     sums: dict[str, Sum] = {}
     for call in latest.values():
         sums.setdefault(call["model"], Sum()).add(call)
-    return dict(sorted(sums.items(), key=lambda item: item[1].cost, reverse=True))
+    return dict(sorted(sums.items(), key=lambda item: (item[1].cost is None, -item[1].paid)))
 
 
 def total(sums: Iterable[Sum]) -> Sum:

@@ -174,7 +174,7 @@ def _report(seen: list[Generation], bill: Decimal | None) -> dict[str, Any]:
         }
         for generation in seen
     ]
-    report: dict[str, Any] = {"calls": calls, "total": float(total.cost), "unpriced": total.unpriced}
+    report: dict[str, Any] = {"calls": calls, "total": total.as_json()["cost"], "unpriced": total.unpriced}
     if bill is not None:
         report["bill"] = float(bill)
     return report

@@ -19,7 +19,6 @@ from orobserve.ledger.database import LedgerError
 from orobserve.ledger.filters import Filter
 from orobserve.ledger.query import Reader
 from orobserve.ledger.sums import GROUPS
-from orobserve.telemetry.console import money
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -157,5 +156,4 @@ def _plain(text: str | None) -> str:
 def _cells(found: Sum) -> tuple[str, ...]:
     counts = (found.calls, found.errors, *(getattr(found, name) for name in _FIGURES))
     shown = ["?" if count is None else str(count) if count else "" for count in counts]
-    cost = "?" if found.cost is None else f"{money(found.cost)}{' + ?' if found.unpriced else ''}"
-    return (*shown, cost)
+    return (*shown, table.cost(found))

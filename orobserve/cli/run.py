@@ -18,7 +18,6 @@ from orobserve.cli import child, table
 from orobserve.cli.client_variables import led, upstream_of
 from orobserve.errors import ConfigurationError
 from orobserve.ledger.assembly import on_by_default
-from orobserve.telemetry.console import money
 
 if TYPE_CHECKING:
     import argparse
@@ -144,5 +143,4 @@ def _summarise(calls: list[spend.Facts], *, as_json: bool) -> None:
 
 def _row(model: str, found: spend.Sum) -> tuple[str, ...]:
     counts = (found.calls, found.errors, found.input_tokens, found.cache_read_input_tokens, found.output_tokens)
-    unknown = " + ?" if found.unpriced else ""
-    return (model, *(str(count) if count else "" for count in counts), f"{money(found.cost)}{unknown}")
+    return (model, *(str(count) if count else "" for count in counts), table.cost(found))

@@ -53,6 +53,11 @@ def write(
         stream.write(style(line, name, stream) + "\n")
 
 
+def cost(found: spend.Sum | sums.Sum) -> str:
+    """Return what calls cost; `?` stands for what is not known of it."""
+    return money(found.cost) + (" + ?" if found.unpriced and found.cost is not None else "")
+
+
 def summarise(stream: TextIO, total: spend.Sum | sums.Sum) -> None:
     """Write the line below a table: how many calls, what they cost in USD, and of how many that is not known."""
     line = f"{counted(total.calls, 'call')}, {counted(total.errors, 'error')}, total spend {money(total.cost)}"

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from orobserve._identity import key_of, parts_of
-from orobserve.generation import Outcome, Usage
+from orobserve.generation import Cost, Usage
 from orobserve.ledger import money
+from orobserve.ledger.percentiles import bin_of
 
 if TYPE_CHECKING:
     from orobserve.generation import Generation
@@ -24,15 +25,18 @@ TOKENS = {  # columns of token counts, and the fields of `Usage` they come from
 _MOST = 10**12  # what one call may count, so that sums of all calls stay within 64 bits
 _LATEST = 2**62  # nanoseconds: the year 2116
 _MOST_TAGS, _LONGEST = 64, 256
-_NO_USAGE = Usage()
+_NO_USAGE, _NO_COST = Usage(), Cost()
 
 
 def columns(generation: Generation) -> dict[str, Any]:
     """Return the values by column; None is unknown, and so is what no honest record can hold."""
     asked, timing, usage = generation.request, generation.timing, generation.usage or _NO_USAGE
-    cost = money.split(generation.cost.total) if generation.cost is not None else None
+    paid = generation.cost or _NO_COST
+    cost, saving = money.split(paid.total), money.split(paid.cache_discount)
     started = _whole(timing.started_at, _LATEST) or 0
+    duration = _whole(timing.ended_at - timing.started_at, _LATEST)
     first = timing.first_chunk_at
+    first_chunk = None if first is None else _whole(first - timing.started_at, _LATEST)
     is_placed = bool(generation.span_id and generation.span_id.strip("0"))
     texts = {
         "key": _key(generation, is_placed=is_placed),
@@ -50,18 +54,21 @@ def columns(generation: Generation) -> dict[str, Any]:
         "outcome": generation.outcome.value,
         "error": generation.error.type if generation.error is not None else None,
         "tags": _tags(generation),
+        "response_cache": _response_cache(generation),
     }
     return {
         **{name: _text(value) for name, value in texts.items()},
         "started_at": started,
         "day": started // DAY,
-        "duration": _whole(timing.ended_at - timing.started_at, _LATEST),
-        "first_chunk": None if first is None else _whole(first - timing.started_at, _LATEST),
+        "duration": duration,
+        "duration_bin": bin_of(duration),
+        "first_chunk": first_chunk,
+        "first_chunk_bin": bin_of(first_chunk),
         "status": _whole(generation.status_code, _MOST),
-        "failed": int(generation.error is not None or generation.outcome is Outcome.FAILED),
+        "failed": int(generation.failed),
         **{name: _whole(getattr(usage, field), _MOST) for name, field in TOKENS.items()},
-        "cost_nano": cost.nano if cost is not None else None,
-        "cost_rest": cost.rest if cost is not None else None,
+        **money.columns("cost", cost),
+        **money.columns("saving", saving),
         "parts": parts_of(generation).value,
     }
 
@@ -81,7 +88,7 @@ def tags_of(generation: Generation) -> list[str]:
     listed = custom.get("tags")
     words = [str(tag) for tag in listed] if isinstance(listed, (list, tuple)) else []
     plain = [f"{key}={_word(value)}" for key, value in custom.items() if isinstance(value, (str, int, float))]
-    return [tag for tag in dict.fromkeys(words + plain) if len(tag) <= _LONGEST][:_MOST_TAGS]
+    return [tag for tag in dict.fromkeys(words + plain) if 0 < len(tag) <= _LONGEST][:_MOST_TAGS]
 
 
 def _tags(generation: Generation) -> str | None:
@@ -89,13 +96,18 @@ def _tags(generation: Generation) -> str | None:
     return json.dumps([_text(tag) for tag in found], ensure_ascii=False) if found else None
 
 
+def _response_cache(generation: Generation) -> str | None:
+    status = generation.cache.status if generation.cache is not None else None
+    return status if status in {"hit", "miss"} else None
+
+
 def _word(value: object) -> str:
     return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
 def _text(value: object) -> str | None:
-    """Return a text as the database can hold it."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+    """Return a text as the database can hold it; an empty one tells nothing."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) and value else None
 
 
 def _whole(value: object, most: int) -> int | None:

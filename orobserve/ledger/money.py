@@ -42,6 +42,22 @@ def total(nano: int, upper: int, lower: int) -> Decimal:
     return found or Decimal(0)
 
 
-def halves(column: str) -> tuple[str, str]:
-    """Return the SQL of the upper and the lower half of a column of rests."""
-    return f"{column} / {HALF}", f"{column} % {HALF}"
+def amount(nano: int | None, rest: int | None) -> Decimal | None:
+    """Return the dollars of the two columns of one call; None is unknown."""
+    return None if nano is None or rest is None else total(nano, *divmod(rest, HALF))
+
+
+def columns(name: str, amount: Amount | None) -> dict[str, int | None]:
+    """Return the columns of an amount; None where it is unknown."""
+    return {f"{name}_{field}": getattr(amount, field, None) for field in Amount._fields}
+
+
+def sums(name: str) -> dict[str, str]:
+    """Return the SQL of what a call adds to the sums of an amount: three integers, and whether it is known."""
+    nano, rest = f"{name}_nano", f"{name}_rest"
+    return {
+        nano: f"ifnull({nano}, 0)",
+        f"{name}_upper": f"ifnull({rest} / {HALF}, 0)",
+        f"{name}_lower": f"ifnull({rest} % {HALF}, 0)",
+        f"{name}_known": f"{nano} IS NOT NULL",
+    }

@@ -15,6 +15,7 @@ from typing_extensions import Self
 from orobserve.ledger import codec, database, money
 from orobserve.ledger.columns import TOKENS
 from orobserve.ledger.filters import Filter, where
+from orobserve.ledger.series import Point, series
 from orobserve.ledger.sums import Sum, sums, sums_of
 
 if TYPE_CHECKING:
@@ -29,9 +30,10 @@ _PAGE = 1_000  # rows that are read at once
 _PLAIN = (  # columns that are fields of a row as they are
     *("id", "key", "generation_id", "trace_id", "span_id", "parent_span_id", "started_at", "duration", "first_chunk"),
     *("operation", "model", "provider", "user", "session", "api_key", "name", "outcome", "status", "error"),
+    "response_cache",
     *TOKENS,
 )
-_COLUMNS = f"{', '.join(_PLAIN)}, failed, tags, cost_nano, cost_rest"
+_COLUMNS = f"{', '.join(_PLAIN)}, failed, tags, cost_nano, cost_rest, saving_nano, saving_rest"
 
 _USERS = """SELECT session, max(user) FROM calls
     WHERE session IN (SELECT value FROM json_each(:names)) GROUP BY session"""
@@ -48,6 +50,8 @@ class Row:
         first_chunk: from the request's start to the first chunk with content.
         failed: whether it is an error.
         error: its type.
+        response_cache: `hit` or `miss` of OpenRouter's own cache of responses.
+        cache_saving: what the provider's prompt cache has saved; negative: a surcharge for writing it.
     """
 
     id: int
@@ -77,6 +81,8 @@ class Row:
     cache_write_tokens: int | None
     reasoning_tokens: int | None
     cost: Decimal | None
+    cache_saving: Decimal | None
+    response_cache: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +129,10 @@ class Reader:
     def sums(self, by: Sequence[str] = (), wanted: Filter | None = None) -> list[Sum]:
         """Return the sums of the calls that a filter finds, a group each, the dearest first; see `sums.sums`."""
         return sums(self._connection, tuple(by), wanted or Filter())
+
+    def series(self, step: str, by: str | None = None, wanted: Filter | None = None, *, top: int = 8) -> list[Point]:
+        """Return sums and latencies over time, of the calls that a filter finds; see `series.series`."""
+        return series(self._connection, step, by, wanted or Filter(), top)
 
     def call(self, id_: str) -> Generation | None:
         """Return the whole record of a call by its generation id or its span's id, if it is here.
@@ -184,6 +194,11 @@ class Reader:
 
 def _row(values: Sequence[Any]) -> Row:
     plain = dict(zip(_PLAIN, values, strict=False))
-    failed, tags, nano, rest = values[len(_PLAIN) :]
-    cost = None if nano is None else money.total(nano, *divmod(rest, money.HALF))
-    return Row(**plain, failed=bool(failed), tags=tuple(json.loads(tags)) if tags else (), cost=cost)
+    failed, tags, *amounts = values[len(_PLAIN) :]
+    return Row(
+        **plain,
+        failed=bool(failed),
+        tags=tuple(json.loads(tags)) if tags else (),
+        cost=money.amount(*amounts[:2]),
+        cache_saving=money.amount(*amounts[2:]),
+    )

@@ -11,6 +11,7 @@ A table for deliveries that are still due can be added by a further step: its ke
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from orobserve.ledger import money
@@ -19,15 +20,15 @@ from orobserve.ledger.columns import TOKENS
 if TYPE_CHECKING:
     import sqlite3
 
-_UPPER, _LOWER = money.halves("cost_rest")
 GROUPS = ("day", "model", "provider", "api_key")  # of `daily`
 SUMS = {  # columns of `daily`, and what a call adds to them; the names of a call's columns stand for themselves
     "calls": "1",
     "errors": "failed",
-    "unpriced": "cost_nano IS NULL",
-    "cost_nano": "ifnull(cost_nano, 0)",
-    "cost_upper": f"ifnull({_UPPER}, 0)",
-    "cost_lower": f"ifnull({_LOWER}, 0)",
+    "unpriced": "cost_nano IS NULL AND NOT failed",
+    **money.sums("cost"),
+    **money.sums("saving"),
+    "response_cache_hits": "ifnull(response_cache = 'hit', 0)",
+    "told_tokens": "CASE WHEN cache_read_tokens IS NULL THEN 0 ELSE ifnull(input_tokens, 0) END",
     **{name: f"ifnull({name}, 0)" for name in TOKENS},
     **{f"{name}_known": f"{name} IS NOT NULL" for name in TOKENS},
 }
@@ -35,11 +36,12 @@ _CALLS = f"""CREATE TABLE calls (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   key TEXT NOT NULL UNIQUE,
   generation_id TEXT, trace_id TEXT, span_id TEXT, parent_span_id TEXT,
-  started_at INTEGER NOT NULL, day INTEGER NOT NULL, duration INTEGER, first_chunk INTEGER,
+  started_at INTEGER NOT NULL, day INTEGER NOT NULL,
+  duration INTEGER, duration_bin INTEGER, first_chunk INTEGER, first_chunk_bin INTEGER,
   operation TEXT, model TEXT, provider TEXT, user TEXT, session TEXT, api_key TEXT, name TEXT, tags TEXT,
   outcome TEXT, status INTEGER, failed INTEGER NOT NULL, error TEXT,
   {" INTEGER, ".join(TOKENS)} INTEGER,
-  cost_nano INTEGER, cost_rest INTEGER,
+  cost_nano INTEGER, cost_rest INTEGER, saving_nano INTEGER, saving_rest INTEGER, response_cache TEXT,
   parts INTEGER NOT NULL
 )"""
 _FIRST = (
@@ -55,8 +57,8 @@ _FIRST = (
 
 def _of(row: str, expression: str) -> str:
     """Return an expression of a call's columns inside a trigger, where they are `NEW`'s or `OLD`'s."""
-    names = ("cost_nano", "cost_rest", "failed", *TOKENS)
-    return next((expression.replace(name, f"{row}.{name}") for name in names if name in expression), expression)
+    names = ("cost_nano", "cost_rest", "saving_nano", "saving_rest", "response_cache", "failed", *TOKENS)
+    return re.sub(rf"\b({'|'.join(names)})\b", rf"{row}.\1", expression)
 
 
 def _group(row: str) -> dict[str, str]:

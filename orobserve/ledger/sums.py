@@ -17,7 +17,7 @@ from orobserve.ledger.filters import Filter, where
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from decimal import Decimal
 
 GROUPS = ("day", "model", "provider", "api_key", "user", "session", "tag")
@@ -32,8 +32,13 @@ class Sum:
 
     Attributes:
         group: its values, by what was grouped by; `day` is a `date`, of UTC.
-        unpriced: calls whose cost is not known; they are not in `cost`.
-        cost: USD.
+        unpriced: calls whose cost is not known, though they did not fail. A call that failed and has no cost is most
+            likely free, and nobody's mistake: it is no gap in the bill, so it is not counted here.
+        cost: USD, of the calls whose cost is known. Unknown, and not 0, where no call of the group tells: also where
+            all of them have failed, for nobody has said that these are free.
+        cache_saving: USD that the providers' prompt caches have saved; negative where writing them cost more.
+        response_cache_hits: calls that were answered out of OpenRouter's own cache of responses.
+        told_tokens: input tokens of the calls that tell how many of theirs were cached.
     """
 
     group: Mapping[str, Any]
@@ -46,6 +51,14 @@ class Sum:
     cache_write_tokens: int | None
     reasoning_tokens: int | None
     cost: Decimal | None
+    cache_saving: Decimal | None
+    response_cache_hits: int
+    told_tokens: int
+
+    @property
+    def prompt_cache_rate(self) -> float | None:
+        """The part of the input tokens that came out of a provider's prompt cache, of the calls that tell; 0 to 1."""
+        return (self.cache_read_tokens or 0) / self.told_tokens if self.told_tokens else None
 
 
 def sums(connection: sqlite3.Connection, by: tuple[str, ...], wanted: Filter) -> list[Sum]:
@@ -79,8 +92,12 @@ def _ask(connection: sqlite3.Connection, by: tuple[str, ...], parts: list[tuple[
     groups = [f"g{number}" for number in range(len(by))]
     sql = f"""SELECT {", ".join([*groups, *(f"sum({name})" for name in _NAMES)])}
         FROM ({" UNION ALL ".join(part for part, _ in parts)}) {"GROUP BY " + ", ".join(groups) if groups else ""}"""  # noqa: S608
-    found = [_sum(by, each) for each in connection.execute(sql, values) if each[len(by)]]
-    return sorted(found, key=lambda each: (each.cost is None, -(each.cost or 0), -each.calls))
+    found = [summed(by, each) for each in connection.execute(sql, values) if each[len(by)]]
+    return sorted(found, key=_dearest_first)
+
+
+def _dearest_first(found: Sum) -> tuple[Any, ...]:
+    return found.cost is None, -(found.cost or 0), -found.calls, [str(value) for value in found.group.values()]
 
 
 def _parts(by: tuple[str, ...], wanted: Filter) -> list[tuple[str, dict[str, Any]]]:
@@ -122,17 +139,25 @@ def _listed(groups: list[str], values: Any) -> str:  # noqa: ANN401 - texts
     return ", ".join([*named, *(f"{value} AS {name}" for name, value in zip(_NAMES, values, strict=True))])
 
 
-def _sum(by: tuple[str, ...], values: tuple[Any, ...]) -> Sum:
+def summed(by: tuple[str, ...], values: Sequence[Any]) -> Sum:
+    """Return the sum of a row: the values of the groups, then one for each of `schema.SUMS`."""
     found = dict(zip(_NAMES, values[len(by) :], strict=True))
-    is_priced = found["unpriced"] < found["calls"]
     return Sum(
         group={name: _group(name, value) for name, value in zip(by, values, strict=False)},
         calls=found["calls"],
         errors=found["errors"],
         unpriced=found["unpriced"],
-        cost=money.total(found["cost_nano"], found["cost_upper"], found["cost_lower"]) if is_priced else None,
+        response_cache_hits=found["response_cache_hits"],
+        told_tokens=found["told_tokens"],
+        cost=_amount(found, "cost"),
+        cache_saving=_amount(found, "saving"),
         **{name: found[name] if found[f"{name}_known"] else None for name in TOKENS},
     )
+
+
+def _amount(found: Mapping[str, int], name: str) -> Decimal | None:
+    nano, upper, lower, known = (found[column] for column in money.sums(name))
+    return money.total(nano, upper, lower) if known else None
 
 
 def _group(name: str, value: Any) -> Any:  # noqa: ANN401 - a column's

@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orobserve.generation import Cost, Error, Request, Timing, Usage
+from orobserve.generation import CacheInfo, Cost, Error, Request, Timing, Usage
 from orobserve.ledger import database, money, schema
 from orobserve.ledger.filters import Filter
 from orobserve.ledger.query import Reader
-from orobserve.ledger.sums import GROUPS
+from orobserve.ledger.sums import GROUPS, Sum
 from tests.exporters.generations import STARTED_AT
 from tests.ledger.records import DAY, call, exact, late, priced, stored
 
@@ -46,9 +46,23 @@ def mixed(count: int) -> list[Generation]:
         made.append(
             call(
                 number,
-                timing=Timing(started_at=at, ended_at=at + chance.randrange(10**10)),
-                cost=None if cost is None else Cost(total=cost),
-                usage=chance.choice([None, Usage(input_tokens=chance.randrange(9999)), Usage(output_tokens=3)]),
+                timing=Timing(
+                    started_at=at,
+                    ended_at=at + chance.randrange(10**10),
+                    first_chunk_at=chance.choice([None, at + chance.randrange(10**9)]),
+                ),
+                cost=None
+                if cost is None
+                else Cost(total=cost, cache_discount=chance.choice([None, chance.uniform(-1, 2) / 1000])),
+                usage=chance.choice(
+                    [
+                        None,
+                        Usage(input_tokens=chance.randrange(9999)),
+                        Usage(output_tokens=3),
+                        Usage(input_tokens=5000, cache_read_input_tokens=chance.randrange(5000)),
+                    ]
+                ),
+                cache=chance.choice([None, CacheInfo(status="hit"), CacheInfo(status="miss")]),
                 error=Error(type="429") if chance.random() < 0.1 else None,
                 provider=chance.choice([None, "OpenAI", "Azure"]),
                 request=Request(
@@ -123,13 +137,26 @@ def test_rows_by_filter(name: str, reader: Reader, calls: list[Generation]) -> N
 
 def totals(records: list[Generation]) -> tuple[Any, ...]:
     costs = [each.cost.total for each in records if each.cost is not None and each.cost.total is not None]
+    savings = [each.cost.cache_discount for each in records if each.cost and each.cost.cache_discount is not None]
+    telling = [each.usage for each in records if each.usage and each.usage.cache_read_input_tokens is not None]
+    cached, told = [each.cache_read_input_tokens or 0 for each in telling], [each.input_tokens or 0 for each in telling]
     given = [each.usage.input_tokens for each in records if each.usage and each.usage.input_tokens is not None]
     return (
         len(records),
         sum(each.error is not None for each in records),
-        len(records) - len(costs),
+        sum(each.cost is None and not each.failed for each in records),
         sum(given) if given else None,
         exact(costs) if costs else None,
+        exact(savings) if savings else None,
+        sum(each.cache == CacheInfo(status="hit") for each in records),
+        sum(cached) / sum(told) if sum(told) else None,
+    )
+
+
+def figures(found: Sum) -> tuple[Any, ...]:
+    return (
+        *(found.calls, found.errors, found.unpriced, found.input_tokens, found.cost),
+        *(found.cache_saving, found.response_cache_hits, found.prompt_cache_rate),
     )
 
 
@@ -147,10 +174,9 @@ def test_sums(name: str, by: tuple[str, ...], reader: Reader, calls: list[Genera
         for key in keys:
             groups[key].append(each)
     found = reader.sums(by, wanted)
-    assert {
-        tuple(each.group.values()): (each.calls, each.errors, each.unpriced, each.input_tokens, each.cost)
-        for each in found
-    } == {key: totals(records) for key, records in groups.items()}
+    assert {tuple(each.group.values()): figures(each) for each in found} == {
+        key: totals(records) for key, records in groups.items()
+    }
     costs = [each.cost for each in found if each.cost is not None]
     assert costs == sorted(costs, reverse=True)
 
@@ -202,7 +228,7 @@ def test_sessions(reader: Reader, calls: list[Generation]) -> None:
     mine = [each for each in calls if each.request.session_id == "s-1"]
     assert found["s-1"].began_at == min(each.timing.started_at for each in mine)
     assert found["s-1"].last_at == max(each.timing.started_at for each in mine)
-    assert (found["s-1"].sums.calls, found["s-1"].sums.cost) == (len(mine), totals(mine)[-1])
+    assert (found["s-1"].sums.calls, found["s-1"].sums.cost) == (len(mine), totals(mine)[4])
     assert len(reader.sessions(limit=1)) == 1
     assert reader.sessions(Filter(model="nobody's")) == []
 
