@@ -16,9 +16,11 @@ from starlette.staticfiles import StaticFiles
 from orobserve._version import __version__
 from orobserve.errors import ConfigurationError
 from orobserve.ledger.database import LedgerError
+from orobserve.ledger.latencies import latencies
 from orobserve.ledger.query import Reader
 from orobserve.viewer import answers, download, record
 from orobserve.viewer.gate import Gate
+from orobserve.viewer.plain import plain
 from orobserve.viewer.questions import Question
 
 if TYPE_CHECKING:
@@ -62,8 +64,10 @@ class Viewer:
         self._limiter: anyio.CapacityLimiter | None = None
         routes = [
             *(Route(page, _index) for page in _PAGES),
+            Route("/favicon.ico", _icon),  # browsers ask for it where a page names none
             *(Route(f"/api/{name}", self._answering(answer)) for name, answer in _ANSWERS.items()),
             Route("/api/about", self._tell_about),
+            Route("/api/latencies", self._answering(self._latencies)),
             Route("/api/text", self._whole_text),
             Route("/download/{kind:str}.{form:str}", self._download),
             Mount("/static", _Files(directory=_STATIC)),
@@ -100,6 +104,10 @@ class Viewer:
     async def _tell_about(self, _: Request) -> Response:
         return _json(self._about)
 
+    def _latencies(self, _: Reader, asked: Question) -> dict[str, Any]:
+        found: dict[str, Any] = plain(latencies(self._path, asked.wanted))
+        return found
+
     async def _whole_text(self, request: Request) -> Response:
         """Hand out one whole text of a call as a file."""
 
@@ -127,6 +135,10 @@ class Viewer:
 
 async def _index(_: Request) -> Response:
     return FileResponse(_STATIC / "index.html", headers={"cache-control": "no-store"})
+
+
+async def _icon(_: Request) -> Response:
+    return FileResponse(_STATIC / "icon.svg")
 
 
 def _json(document: Any, status: int = 200) -> Response:  # noqa: ANN401 - JSON

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from orobserve.ledger import codec
@@ -75,11 +76,9 @@ def text_at(generation: Generation, path: Sequence[str | int]) -> str | None:
     if list(path) == [_RAW]:
         return _raw(generation)
     value: Any = shown(generation)
-    for step in path:
-        try:
+    with suppress(KeyError, IndexError, TypeError):
+        for step in path:
             value = value[step]
-        except (KeyError, IndexError, TypeError):
-            return None
     return value if isinstance(value, str) else None
 
 

@@ -74,12 +74,19 @@ def _loopback(host: str) -> str:
 def _bound(host: str, port: int | None) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     tried = range(PORT, PORT + _TRIES) if port is None else (port,)
-    reason = ""
+    faults = []
     for number in tried:
-        try:
-            return socket.create_server((host, number), family=family)
-        except OSError as error:
-            reason = error.strerror or "the name is not known"
+        found = _listening(host, number, family)
+        if isinstance(found, socket.socket):
+            return found
+        faults.append(found.strerror or "the name is not known")
     raise ConfigurationError(
-        "--port", port or PORT, allowed=f"0 to {_HIGHEST}, and free ({reason})", fix="choose another, or 0 for any"
+        "--port", port or PORT, allowed=f"0 to {_HIGHEST}, and free ({faults[-1]})", fix="choose another, or 0 for any"
     )
+
+
+def _listening(host: str, port: int, family: socket.AddressFamily) -> socket.socket | OSError:
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        return error

@@ -17,7 +17,8 @@ export async function ask(path, query = {}, signal = undefined) {
     if (error.name === "AbortError") throw error;
     throw new Refused(0, "orobserve ui does not answer: has it ended? Start it again, and open its new address.");
   }
-  if (answer.status === 403) throw new Refused(403, "This page's token is not valid any more: open the address that orobserve ui has printed.");
+  if (answer.status === 403)
+    throw new Refused(403, "This page's token is not valid any more: open the address that orobserve ui has printed.");
   const found = await answer.json();
   if (!answer.ok) throw new Refused(answer.status, found.error ?? `the server answered ${answer.status}`);
   return found;

@@ -11,16 +11,34 @@ export async function open(root, { signal, about, replace }) {
   const id = query().get("id") ?? "";
   const { record, earlier, raw } = await ask("call", { id }, signal);
   const model = record.model ?? record.request?.model;
-  fill(root,
-    el("div", { class: "head" }, el("h1", {}, name(text(model) ?? record.operation)), verdict(record),
-      el("span", { class: "dim" }, record.provider ? ["via ", name(text(record.provider))] : null), copy("Copy id", record.id ?? id)),
+  fill(
+    root,
+    el(
+      "div",
+      { class: "head" },
+      el("h1", {}, name(text(model) ?? record.operation)),
+      verdict(record),
+      el("span", { class: "dim" }, record.provider ? ["via ", name(text(record.provider))] : null),
+      copy("Copy id", record.id ?? id),
+    ),
     figures(record),
     record.error ? errorOf(record.error) : null,
-    el("div", { class: "columns" }, sheet("Time", timeline(record)), sheet("Cost", costOf(record)), sheet("Tokens", tokensOf(record)),
+    el(
+      "div",
+      { class: "columns" },
+      sheet("Time", timeline(record)),
+      sheet("Cost", costOf(record)),
+      sheet("Tokens", tokensOf(record)),
       record.routing ? sheet("Routing", attempts(record.routing), rowsOf(record.routing, ["attempts"])) : null,
-      sheet("Caches", cachesOf(record)), sheet("Request", rowsOf(record.request ?? {}, [], about)), sheet("Identity", identity(record, about)),
-      record.enrichment || record.stats ? sheet("OpenRouter's own record", rowsOf({ ...record.enrichment, ...record.stats })) : null),
-    tabs(record, { id, earlier, raw, signal }));
+      sheet("Caches", cachesOf(record)),
+      sheet("Request", rowsOf(record.request ?? {}, [], about)),
+      sheet("Identity", identity(record, about)),
+      record.enrichment || record.stats
+        ? sheet("OpenRouter's own record", rowsOf({ ...record.enrichment, ...record.stats }))
+        : null,
+    ),
+    tabs(record, { id, earlier, raw, signal }),
+  );
   replace();
 }
 
@@ -37,33 +55,89 @@ function verdict(record) {
 function figures(record) {
   const { timing, usage = {} } = record;
   const first = timing.first_chunk_at === undefined ? null : timing.first_chunk_at - timing.started_at;
-  const facts = [["cost", money(record.cost?.total ?? null)], ["took", nanoseconds(timing.ended_at - timing.started_at)], ["first chunk", first === null ? "–" : nanoseconds(first)],
-    ["tokens in", count(usage?.input_tokens)], ["tokens out", count(usage?.output_tokens)], ["finished", name(record.finish_reasons?.map(text).join(", ") ?? null)],
-    ["session", record.request?.session_id ? el("a", { href: sessionAddress(text(record.request.session_id)) }, name(text(record.request.session_id))) : "–"]];
-  return el("dl", { class: "facts" }, facts.map(([title, value]) => el("div", {}, el("dt", {}, title), el("dd", {}, value))));
+  const facts = [
+    ["cost", money(record.cost?.total ?? null)],
+    ["took", nanoseconds(timing.ended_at - timing.started_at)],
+    ["first chunk", first === null ? "–" : nanoseconds(first)],
+    ["tokens in", count(usage?.input_tokens)],
+    ["tokens out", count(usage?.output_tokens)],
+    ["finished", name(record.finish_reasons?.map(text).join(", ") ?? null)],
+    [
+      "session",
+      record.request?.session_id
+        ? el("a", { href: sessionAddress(text(record.request.session_id)) }, name(text(record.request.session_id)))
+        : "–",
+    ],
+  ];
+  return el(
+    "dl",
+    { class: "facts" },
+    facts.map(([title, value]) => el("div", {}, el("dt", {}, title), el("dd", {}, value))),
+  );
 }
 
 function errorOf(error) {
-  return el("section", { class: "sheet error", "aria-label": "Error" }, el("h2", {}, "Error ", name(text(error.type))), error.message ? longText(error.message) : null, rowsOf(error, ["type", "message"]));
+  return el(
+    "section",
+    { class: "sheet error", "aria-label": "Error" },
+    el("h2", {}, "Error ", name(text(error.type))),
+    error.message ? longText(error.message) : null,
+    rowsOf(error, ["type", "message"]),
+  );
 }
 
 /** Returns how the cost comes about: what OpenRouter charged, what the own key was billed for, and their sum. */
 function costOf({ cost }) {
   if (!cost) return el("p", {}, "? Nobody has told what this call cost: neither the response nor OpenRouter's record.");
-  const where = { response: "the response's usage.cost", generation: "OpenRouter's record of the call" }[cost.source] ?? "unknown";
-  const line = (title, amount, kind = "") => el("tr", { class: kind }, el("th", { scope: "row" }, title), el("td", { class: "number" }, money(amount ?? null)));
-  return [el("table", { class: "sums", "aria-label": "Cost" }, el("tbody", {},
-    line("charged by OpenRouter", cost.charged),
-    cost.is_byok || cost.upstream !== undefined ? line(cost.is_byok ? "+ billed to your own key by the provider" : "billed upstream (in what is charged)", cost.upstream, cost.is_byok ? "" : "dim") : null,
-    cost.upstream_input === undefined ? null : line("upstream, for input", cost.upstream_input, "dim"),
-    cost.upstream_output === undefined ? null : line("upstream, for output", cost.upstream_output, "dim"),
-    line("= total", cost.total, "total"),
-    cost.cache_discount === undefined ? null : line(cost.cache_discount.startsWith("-") ? "surcharge for writing the prompt cache, included" : "saved by the prompt cache, taken off already", cost.cache_discount, "dim"))),
-  el("p", { class: "dim" }, `From ${where}. No price table is used.`, cost.ambiguous ? " It is not told whether your own key was used, and the figures disagree." : "")];
+  const where =
+    { response: "the response's usage.cost", generation: "OpenRouter's record of the call" }[cost.source] ?? "unknown";
+  const line = (title, amount, kind = "") =>
+    el("tr", { class: kind }, el("th", { scope: "row" }, title), el("td", { class: "number" }, money(amount ?? null)));
+  return [
+    el(
+      "table",
+      { class: "sums", "aria-label": "Cost" },
+      el(
+        "tbody",
+        {},
+        line("charged by OpenRouter", cost.charged),
+        cost.is_byok || cost.upstream !== undefined
+          ? line(
+              cost.is_byok ? "+ billed to your own key by the provider" : "billed upstream (in what is charged)",
+              cost.upstream,
+              cost.is_byok ? "" : "dim",
+            )
+          : null,
+        cost.upstream_input === undefined ? null : line("upstream, for input", cost.upstream_input, "dim"),
+        cost.upstream_output === undefined ? null : line("upstream, for output", cost.upstream_output, "dim"),
+        line("= total", cost.total, "total"),
+        cost.cache_discount === undefined
+          ? null
+          : line(
+              cost.cache_discount.startsWith("-")
+                ? "surcharge for writing the prompt cache, included"
+                : "saved by the prompt cache, taken off already",
+              cost.cache_discount,
+              "dim",
+            ),
+      ),
+    ),
+    el(
+      "p",
+      { class: "dim" },
+      `From ${where}. No price table is used.`,
+      cost.ambiguous ? " It is not told whether your own key was used, and the figures disagree." : "",
+    ),
+  ];
 }
 
-const TOKENS = [["input_tokens", "in", "--c0"], ["cache_read_input_tokens", "of them read from a cache", "--c2"], ["cache_write_input_tokens", "of them written to a cache", "--c4"],
-  ["output_tokens", "out", "--c1"], ["reasoning_output_tokens", "of them reasoning", "--c3"]];
+const TOKENS = [
+  ["input_tokens", "in", "--c0"],
+  ["cache_read_input_tokens", "of them read from a cache", "--c2"],
+  ["cache_write_input_tokens", "of them written to a cache", "--c4"],
+  ["output_tokens", "out", "--c1"],
+  ["reasoning_output_tokens", "of them reasoning", "--c3"],
+];
 
 function tokensOf({ usage }) {
   if (!usage) return el("p", {}, "? No token counts are known.");
@@ -72,58 +146,145 @@ function tokensOf({ usage }) {
     const bar = el("span", { class: "bar", "aria-hidden": "true" }, el("span", {}));
     bar.firstChild.style.width = `${(100 * usage[field]) / most}%`;
     bar.firstChild.style.background = `var(${colour})`;
-    return el("tr", {}, el("th", { scope: "row" }, title), el("td", { class: "number" }, count(usage[field])), el("td", { class: "wide" }, bar));
+    return el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, title),
+      el("td", { class: "number" }, count(usage[field])),
+      el("td", { class: "wide" }, bar),
+    );
   });
-  return [el("table", { class: "sums", "aria-label": "Tokens" }, el("tbody", {}, rows)), rowsOf(usage, TOKENS.map(([field]) => field))];
+  return [
+    el("table", { class: "sums", "aria-label": "Tokens" }, el("tbody", {}, rows)),
+    rowsOf(
+      usage,
+      TOKENS.map(([field]) => field),
+    ),
+  ];
 }
 
 function cachesOf({ usage, cost, cache }) {
   const rate = share(usage?.cache_read_input_tokens, usage?.input_tokens);
-  return el("dl", { class: "pairs" },
-    pair("provider's prompt cache", rate === null ? "?" : `${percent(rate)} of the tokens in`), pair("saved by it", cost?.cache_discount === undefined ? "?" : money(cost.cache_discount)),
-    pair("OpenRouter's response cache", cache?.status ?? "not asked"), cache?.age === undefined ? null : pair("age", seconds(cache.age)), cache?.source_id ? pair("answer of", el("a", { href: `/call?${new URLSearchParams({ id: text(cache.source_id) })}` }, name(text(cache.source_id)))) : null);
+  return el(
+    "dl",
+    { class: "pairs" },
+    pair("provider's prompt cache", rate === null ? "?" : `${percent(rate)} of the tokens in`),
+    pair("saved by it", cost?.cache_discount === undefined ? "?" : money(cost.cache_discount)),
+    pair("OpenRouter's response cache", cache?.status ?? "not asked"),
+    cache?.age === undefined ? null : pair("age", seconds(cache.age)),
+    cache?.source_id
+      ? pair(
+          "answer of",
+          el("a", { href: `/call?${new URLSearchParams({ id: text(cache.source_id) })}` }, name(text(cache.source_id))),
+        )
+      : null,
+  );
 }
 
 function identity(record, about) {
   const { request = {} } = record;
   const hash = request.api_key_hash;
-  const found = { generation: record.id, trace: record.trace_id, span: record.span_id, parent: record.parent_span_id, user: request.user, session: request.session_id,
-    name: record.name, "trace name": record.trace_name, "span name": record.span_name, upstream: record.stats?.upstream_id, server: record.server_address };
-  return el("dl", { class: "pairs" }, Object.entries(found).filter(([, value]) => value).map(([title, value]) => pair(title, [name(text(value)), copy("copy", text(value), title)])),
-    hash ? pair("API key", el("a", { href: address("/", { key: hash }), title: `SHA-256 ${hash}` }, name(keyName(hash, about.labels)))) : null,
-    Object.entries(record.tags ?? {}).map(([title, value]) => pair(title, name(typeof text(value) === "string" ? text(value) : JSON.stringify(value)))));
+  const found = {
+    generation: record.id,
+    trace: record.trace_id,
+    span: record.span_id,
+    parent: record.parent_span_id,
+    user: request.user,
+    session: request.session_id,
+    name: record.name,
+    "trace name": record.trace_name,
+    "span name": record.span_name,
+    upstream: record.stats?.upstream_id,
+    server: record.server_address,
+  };
+  return el(
+    "dl",
+    { class: "pairs" },
+    Object.entries(found)
+      .filter(([, value]) => value)
+      .map(([title, value]) => pair(title, [name(text(value)), copy("copy", text(value), title)])),
+    hash
+      ? pair(
+          "API key",
+          el("a", { href: address("/", { key: hash }), title: `SHA-256 ${hash}` }, name(keyName(hash, about.labels))),
+        )
+      : null,
+    Object.entries(record.tags ?? {}).map(([title, value]) =>
+      pair(title, name(typeof text(value) === "string" ? text(value) : JSON.stringify(value))),
+    ),
+  );
 }
 
 const pair = (title, value) => el("div", {}, el("dt", {}, name(title)), el("dd", {}, value));
 
 /** Returns what a part of the record says, field by field. */
 function rowsOf(part, but = []) {
-  const found = Object.entries(part).filter(([title, value]) => !but.includes(title) && value !== null && !["session_id", "api_key_hash", "kind"].includes(title));
-  return found.length ? el("dl", { class: "pairs" }, found.map(([title, value]) => pair(title.replaceAll("_", " "), plainValue(value)))) : null;
+  const found = flat(part).filter(
+    ([title, value]) => !but.includes(title) && value !== null && !SHOWN_ELSEWHERE.includes(title),
+  );
+  return found.length
+    ? el(
+        "dl",
+        { class: "pairs" },
+        found.map(([title, value]) => pair(title.replaceAll("_", " "), plainValue(value))),
+      )
+    : null;
 }
+
+const SHOWN_ELSEWHERE = ["session_id", "api_key_hash", "kind"];
+
+/** Returns the fields of a part, those of its objects among them. */
+const flat = (part) =>
+  Object.entries(part).flatMap(([title, value]) =>
+    value !== null && typeof value === "object" && !Array.isArray(value) && value.cut === undefined
+      ? flat(value)
+          .filter(([each]) => each !== "kind")
+          .map(([each, inner]) => [`${title} · ${each}`, inner])
+      : [[title, value]],
+  );
 
 function plainValue(value) {
   if (typeof text(value) === "string") return name(text(value));
   if (typeof value === "number") return count(value);
   if (typeof value === "boolean") return value ? "yes" : "no";
-  if (Array.isArray(value) && value.every((each) => typeof text(each) === "string")) return name(value.map(text).join(", "));
+  if (Array.isArray(value) && value.every((each) => typeof text(each) === "string"))
+    return name(value.map(text).join(", "));
   return name(JSON.stringify(value));
 }
 
 function copy(label, value, what = "id") {
-  const made = button(label, async () => {
-    await navigator.clipboard.writeText(value);
-    document.getElementById("news").textContent = `copied the ${what}`;
-    made.textContent = "copied";
-    setTimeout(() => (made.textContent = label), 1200);
-  }, { class: "quiet small", "aria-label": `copy the ${what}` });
+  const made = button(
+    label,
+    async () => {
+      await navigator.clipboard.writeText(value);
+      document.getElementById("news").textContent = `copied the ${what}`;
+      made.textContent = "copied";
+      setTimeout(() => (made.textContent = label), 1200);
+    },
+    { class: "quiet small", "aria-label": `copy the ${what}` },
+  );
   return made;
 }
 
 function tabs(record, { id, earlier, raw, signal }) {
   const panel = el("div", { role: "tabpanel", id: "panel", tabindex: "0" });
-  const open_ = { conversation: () => conversation(record.content, { id, earlier, signal }), record: () => longText(raw, { id, signal, isCode: true }) };
-  const made = Object.keys(open_).map((key) => el("button", { type: "button", role: "tab", id: `tab-${key}`, "aria-controls": "panel", on: { click: () => choose(key), keydown: turn } }, key === "record" ? "Raw record" : "Conversation"));
+  const open_ = {
+    conversation: () => conversation(record.content, { id, earlier, signal }),
+    record: () => longText(raw, { id, signal, isCode: true }),
+  };
+  const made = Object.keys(open_).map((key) =>
+    el(
+      "button",
+      {
+        type: "button",
+        role: "tab",
+        id: `tab-${key}`,
+        "aria-controls": "panel",
+        on: { click: () => choose(key), keydown: turn },
+      },
+      key === "record" ? "Raw record" : "Conversation",
+    ),
+  );
   function choose(key) {
     for (const tab of made) {
       tab.setAttribute("aria-selected", String(tab.id === `tab-${key}`));
@@ -139,7 +300,12 @@ function tabs(record, { id, earlier, raw, signal }) {
     other.focus();
   }
   choose("conversation");
-  const box = el("section", { class: "said", "aria-label": "What was said" }, el("div", { role: "tablist", "aria-label": "What was said" }, made), panel);
+  const box = el(
+    "section",
+    { class: "said", "aria-label": "What was said" },
+    el("div", { role: "tablist", "aria-label": "What was said" }, made),
+    panel,
+  );
   if (earlier) append(box, [el("p", { class: "dim" }, `${plural(earlier, "message")} before these`)]);
   return box;
 }

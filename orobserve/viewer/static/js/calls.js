@@ -10,7 +10,20 @@ import { scrolling } from "./table.js";
 export const filters = { span: "all" };
 const EVERY = 1_000; // milliseconds between two looks
 const MOST = 2_000; // rows that are kept in the page
-const HEADS = [["time"], ["model"], ["provider"], ["user"], ["session"], ["tokens in", 1], ["cached", 1], ["out", 1], ["cost", 1], ["time", 1], ["first chunk", 1], ["result"]];
+const HEADS = [
+  ["time"],
+  ["model"],
+  ["provider"],
+  ["user"],
+  ["session"],
+  ["tokens in", 1],
+  ["cached", 1],
+  ["out", 1],
+  ["cost", 1],
+  ["time", 1],
+  ["first chunk", 1],
+  ["result"],
+];
 
 export async function open(root, { signal, about, replace }) {
   const given = wanted("all");
@@ -33,13 +46,17 @@ export async function open(root, { signal, about, replace }) {
   };
   first.rows.forEach((row) => put(row, false));
 
-  const pause = button("Pause", () => {
-    const isPaused = pause.getAttribute("aria-pressed") !== "true";
-    pause.setAttribute("aria-pressed", String(isPaused));
-    pause.textContent = isPaused ? "Resume" : "Pause";
-    state.textContent = isPaused ? "paused" : "live";
-    state.classList.toggle("paused", isPaused);
-  }, { id: "pause", "aria-pressed": "false", class: "toggle" });
+  const pause = button(
+    "Pause",
+    () => {
+      const isPaused = pause.getAttribute("aria-pressed") !== "true";
+      pause.setAttribute("aria-pressed", String(isPaused));
+      pause.textContent = isPaused ? "Resume" : "Pause";
+      state.textContent = isPaused ? "paused" : "live";
+      state.classList.toggle("paused", isPaused);
+    },
+    { id: "pause", "aria-pressed": "false", class: "toggle" },
+  );
   const state = el("span", { class: "live" }, "live");
   const isLive = !query().get("until");
 
@@ -49,7 +66,8 @@ export async function open(root, { signal, about, replace }) {
     cursor = found.cursor ?? cursor;
     found.rows.forEach((row) => put(row, true));
     if (found.rows.length) news.textContent = `${found.rows.length} new or completed`;
-    for (const key of [...rows.keys()].slice(0, Math.max(0, rows.size - MOST))) if (!rows.get(key).contains(document.activeElement)) forget(key);
+    for (const key of [...rows.keys()].slice(0, Math.max(0, rows.size - MOST)))
+      if (!rows.get(key).contains(document.activeElement)) forget(key);
   };
   const forget = (key) => {
     rows.get(key).remove();
@@ -66,9 +84,21 @@ export async function open(root, { signal, about, replace }) {
   more.hidden = !older;
 
   const heads = HEADS.map(([title, isNumber]) => el("th", { scope: "col", class: isNumber ? "number" : "" }, title));
-  fill(root,
-    el("div", { class: "head" }, el("h1", {}, "Calls"), isLive ? [state, pause] : el("span", { class: "dim" }, "ended before a moment in the past"), downloads("calls", given)),
-    scrolling(el("table", { class: "calls", "aria-label": "Calls, newest first" }, el("thead", {}, el("tr", {}, heads)), body), "Calls"), more);
+  fill(
+    root,
+    el(
+      "div",
+      { class: "head" },
+      el("h1", {}, "Calls"),
+      isLive ? [state, pause] : el("span", { class: "dim" }, "not live: the time has an end"),
+      downloads("calls", given),
+    ),
+    scrolling(
+      el("table", { class: "calls", "aria-label": "Calls, newest first" }, el("thead", {}, el("tr", {}, heads)), body),
+      "Calls",
+    ),
+    more,
+  );
   replace();
   if (isLive) repeat(look, EVERY, signal);
 }
@@ -85,21 +115,30 @@ function wait(root, first, place) {
   place.replace();
   const watch = new AbortController();
   place.signal.addEventListener("abort", () => watch.abort(), { once: true });
-  repeat(async () => {
-    const found = await ask("calls", with_(place.given, "limit", 1), watch.signal);
-    if (!found.rows?.length) return;
-    watch.abort();
-    await open(root, place);
-  }, EVERY, watch.signal);
+  repeat(
+    async () => {
+      const found = await ask("calls", with_(place.given, "limit", 1), watch.signal);
+      if (!found.rows?.length) return;
+      watch.abort();
+      await open(root, place);
+    },
+    EVERY,
+    watch.signal,
+  );
 }
 
 function line(row, about) {
   const number = (...children) => el("td", { class: "number" }, children);
-  const link = (field, value, shown = value) => (value === null ? name(null) : el("a", { href: here({ [field]: value }), title: `only this ${field}` }, name(shown)));
+  const link = (field, value, shown = value) =>
+    value === null ? name(null) : el("a", { href: here({ [field]: value }), title: `only this ${field}` }, name(shown));
   const cached = share(row.cache_read_tokens, row.input_tokens);
   const made = el("tr", { class: row.failed ? "failed" : "", data: { key: row.key } });
   append(made, [
-    el("th", { scope: "row", class: "name" }, el("a", { class: "row-link", href: callAddress(row) }, moment(row.started_at))),
+    el(
+      "th",
+      { scope: "row", class: "name" },
+      el("a", { class: "row-link", href: callAddress(row) }, moment(row.started_at)),
+    ),
     el("td", {}, link("model", row.model)),
     el("td", {}, link("provider", row.provider)),
     el("td", {}, link("user", row.user)),
@@ -107,10 +146,17 @@ function line(row, about) {
     number(count(row.input_tokens)),
     number(cached ? percent(cached) : ""),
     number(count(row.output_tokens)),
-    number(row.cost === null && row.failed ? "" : money(row.cost)),
+    number(money(row.cost)),
     number(nanoseconds(row.duration)),
     number(row.first_chunk === null ? "" : nanoseconds(row.first_chunk)),
-    el("td", {}, result(row), row.api_key && about.labels[row.api_key] ? [" ", el("span", { class: "dim" }, name(keyName(row.api_key, about.labels)))] : null),
+    el(
+      "td",
+      {},
+      result(row),
+      row.api_key && about.labels[row.api_key]
+        ? [" ", el("span", { class: "dim" }, name(keyName(row.api_key, about.labels)))]
+        : null,
+    ),
   ]);
   return made;
 }

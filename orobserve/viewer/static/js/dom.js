@@ -36,9 +36,27 @@ const HIDDEN = new RegExp(
   "gu",
 );
 const NAMES = {
-  0x1b: "ESC", 0: "NUL", 0x7: "BEL", 0x8: "BS", 0x7f: "DEL", 0xad: "SHY", 0x200b: "ZWSP", 0x200c: "ZWNJ", 0x200d: "ZWJ",
-  0x200e: "LRM", 0x200f: "RLM", 0x202a: "LRE", 0x202b: "RLE", 0x202c: "PDF", 0x202d: "LRO", 0x202e: "RLO",
-  0x2066: "LRI", 0x2067: "RLI", 0x2068: "FSI", 0x2069: "PDI", 0xfeff: "BOM",
+  0x1b: "ESC",
+  0: "NUL",
+  0x7: "BEL",
+  0x8: "BS",
+  0x7f: "DEL",
+  0xad: "SHY",
+  0x200b: "ZWSP",
+  0x200c: "ZWNJ",
+  0x200d: "ZWJ",
+  0x200e: "LRM",
+  0x200f: "RLM",
+  0x202a: "LRE",
+  0x202b: "RLE",
+  0x202c: "PDF",
+  0x202d: "LRO",
+  0x202e: "RLO",
+  0x2066: "LRI",
+  0x2067: "RLI",
+  0x2068: "FSI",
+  0x2069: "PDI",
+  0xfeff: "BOM",
 };
 
 function mark(run) {
@@ -65,7 +83,11 @@ export function name(text, given = {}) {
   if (text === null || text === undefined) return el("span", { class: "unknown" }, "–");
   const most = 120;
   const shown = text.length > most ? `${text.slice(0, most)}…` : text;
-  return el("bdi", { ...given, title: given.title ?? (text.length > most ? text.slice(0, 1000) : null) }, visible(shown));
+  return el(
+    "bdi",
+    { ...given, title: given.title ?? (text.length > most ? text.slice(0, 1000) : null) },
+    visible(shown),
+  );
 }
 
 export function button(label, run, given = {}) {

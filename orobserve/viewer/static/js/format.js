@@ -12,7 +12,10 @@ export function money(text, unpriced = 0) {
     made.append(`${sign}$${Number(whole) > 999 ? BigInt(whole).toLocaleString("en-US") : whole}.${all.slice(0, 4)}`);
     if (all.length > 4) made.append(el("span", { class: "fine" }, all.slice(4)));
   }
-  if (unpriced && text !== null) made.append(el("span", { class: "unpriced", title: `the cost of ${unpriced} is not known` }, ` + ${count(unpriced)} ?`));
+  if (unpriced && text !== null)
+    made.append(
+      el("span", { class: "unpriced", title: `the cost of ${unpriced} is not known` }, ` + ${count(unpriced)} ?`),
+    );
   return made;
 }
 
@@ -23,8 +26,13 @@ export function count(value) {
 /** Returns a large number in few characters. */
 export function short(value) {
   if (value === null || value === undefined) return "?";
-  for (const [size, unit] of [[1e9, "B"], [1e6, "M"], [1e3, "k"]]) {
-    if (Math.abs(value) >= size) return `${(value / size).toFixed(value / size < 10 ? 2 : 1)}${unit}`;
+  for (const [size, unit] of [
+    [1e9, "B"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ]) {
+    if (Math.abs(value) >= size)
+      return `${(value / size).toFixed(value / size < 10 ? 2 : 1).replace(/\.0+$/, "")}${unit}`;
   }
   return String(Math.round(value * 100) / 100);
 }
@@ -44,6 +52,10 @@ export function seconds(value) {
   const minutes = Math.floor(value / 60);
   return minutes < 60 ? `${minutes} m ${Math.round(value % 60)} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} m`;
 }
+
+/** Returns seconds for an axis: rounded. */
+export const roughSeconds = (value) =>
+  value === 0 ? "0" : value < 1 ? `${Math.round(value * 1e3)} ms` : `${Number(value.toPrecision(3))} s`;
 
 export const nanoseconds = (value) => seconds(value === null || value === undefined ? null : value / 1e9);
 
@@ -65,7 +77,11 @@ const WHOLE = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle:
 export function moment(nanos) {
   const at = new Date(nanos / 1e6);
   const isToday = at.toDateString() === new Date().toDateString();
-  return el("time", { datetime: at.toISOString(), title: WHOLE.format(at) }, isToday ? CLOCK.format(at) : `${DAY.format(at)} ${CLOCK.format(at)}`);
+  return el(
+    "time",
+    { datetime: at.toISOString(), title: WHOLE.format(at) },
+    isToday ? CLOCK.format(at) : `${DAY.format(at)} ${CLOCK.format(at)}`,
+  );
 }
 
 export const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;

@@ -2,7 +2,12 @@
 import { button, el, fill } from "./dom.js";
 import { address, go } from "./place.js";
 
-const PLACES = { o: ["/", "overview"], c: ["/calls", "calls"], s: ["/sessions", "sessions"], d: ["/delivery", "delivery"] };
+const PLACES = {
+  o: ["/", "overview"],
+  c: ["/calls", "calls"],
+  s: ["/sessions", "sessions"],
+  d: ["/delivery", "delivery"],
+};
 const SHORTCUTS = [
   ["/", "filter"],
   ["j  k", "down and up in a list"],
@@ -17,8 +22,23 @@ const PATIENCE = 1500; // milliseconds between `g` and its letter
 export function listen(dialog, opener) {
   let begun = 0;
   const help = () => {
-    const rows = SHORTCUTS.map(([key, label]) => [el("dt", {}, key.split(" ").filter(Boolean).map((each) => el("kbd", {}, each))), el("dd", {}, label)]);
-    fill(dialog, el("h2", { id: "keys-title" }, "Keyboard"), el("dl", { class: "keys" }, rows), button("Close", () => dialog.close()));
+    const rows = SHORTCUTS.map(([key, label]) => [
+      el(
+        "dt",
+        {},
+        key
+          .split(" ")
+          .filter(Boolean)
+          .map((each) => el("kbd", {}, each)),
+      ),
+      el("dd", {}, label),
+    ]);
+    fill(
+      dialog,
+      el("h2", { id: "keys-title" }, "Keyboard"),
+      el("dl", { class: "keys" }, rows),
+      button("Close", () => dialog.close()),
+    );
     dialog.showModal();
   };
   opener.addEventListener("click", help);
@@ -33,7 +53,13 @@ export function listen(dialog, opener) {
       return event.preventDefault();
     }
     begun = event.key === "g" ? Date.now() : 0;
-    const run = { "/": focusFilter, "?": help, j: () => step(1), k: () => step(-1), p: () => document.getElementById("pause")?.click() }[event.key];
+    const run = {
+      "/": focusFilter,
+      "?": help,
+      j: () => step(1),
+      k: () => step(-1),
+      p: () => document.getElementById("pause")?.click(),
+    }[event.key];
     if (!run) return;
     event.preventDefault();
     run();

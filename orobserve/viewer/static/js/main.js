@@ -33,7 +33,8 @@ async function show() {
   drawFilters(document.getElementById("filters"), page.filters ?? null, about);
   const root = el("div", { class: "page", "aria-busy": "true" }, el("p", { class: "loading" }, "Loading…"));
   const isSame = content.dataset.page === location.pathname;
-  if (isSame) content.firstElementChild?.classList.add("stale"); // stays to be read until the new one is there
+  if (isSame)
+    content.firstElementChild?.classList.add("stale"); // stays to be read until the new one is there
   else fill(content, root);
   content.dataset.page = location.pathname;
   try {
@@ -41,7 +42,16 @@ async function show() {
     root.querySelector(":scope > .loading")?.remove();
   } catch (error) {
     if (error.name === "AbortError") return;
-    fill(root, el("div", { class: "notice", role: "alert" }, el("h1", {}, "That did not work"), el("p", {}, error.message), button("Try again", show)));
+    fill(
+      root,
+      el(
+        "div",
+        { class: "notice", role: "alert" },
+        el("h1", {}, "That did not work"),
+        el("p", {}, error.message),
+        button("Try again", show),
+      ),
+    );
   }
   if (signal.aborted) return;
   root.removeAttribute("aria-busy");
@@ -60,7 +70,16 @@ function markPages() {
 
 function follow(event) {
   const link = event.target.closest?.("a[href]");
-  if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  if (
+    !link ||
+    event.defaultPrevented ||
+    event.button ||
+    event.metaKey ||
+    event.ctrlKey ||
+    event.shiftKey ||
+    event.altKey
+  )
+    return;
   const to = new URL(link.href);
   if (to.origin !== location.origin || link.hasAttribute("download") || !(to.pathname in PAGES) || to.hash) return;
   event.preventDefault();

@@ -2,7 +2,7 @@
 import { ask, repeat } from "./api.js";
 import { chart, swatch } from "./charts.js";
 import { el, fill, name } from "./dom.js";
-import { count, keyName, money, percent, plural, roughMoney, seconds, share, short } from "./format.js";
+import { count, keyName, money, percent, plural, roughMoney, roughSeconds, seconds, share, short } from "./format.js";
 import { empty, nothingFound } from "./empty.js";
 import { address, here, query, wanted } from "./place.js";
 import { sortable } from "./table.js";
@@ -18,11 +18,13 @@ export async function open(root, { signal, about, replace }) {
   const draw = async () => {
     const began = performance.now();
     const given = wanted();
-    const [sums, found] = await Promise.all([ask("sums", given, signal), ask("series", given, signal)]);
+    const [sums, found, took] = await Promise.all(
+      ["sums", "series", "latencies"].map((each) => ask(each, given, signal)),
+    );
     const taken = performance.now() - began;
     if (sums.missing) fill(root, empty(about));
-    else if (!sums.total) fill(root, nothingFound(found));
-    else drawAll(root, sums, found, about, signal);
+    else if (!sums.total) fill(root, nothingFound());
+    else drawAll(root, sums, found, took, about, signal);
     replace();
     return taken;
   };
@@ -40,14 +42,20 @@ export async function open(root, { signal, about, replace }) {
 
 let charting = new AbortController();
 
-function drawAll(root, sums, found, about, signal) {
+function drawAll(root, sums, found, took, about, signal) {
   charting.abort();
   charting = new AbortController();
   signal.addEventListener("abort", () => charting.abort(), { once: true });
   const by = query().get("by") ?? "model";
   const label = (value) => (value === null ? "–" : by === "key" ? keyName(value, about.labels) : value);
   const groups = colours(sums.groups, found.parts);
-  fill(root, tiles(sums.total, found), chooser(by, groups, label), charts(found, groups, label, charting.signal), table(sums, by, groups, label));
+  fill(
+    root,
+    tiles(sums.total, took),
+    chooser(by, groups, label),
+    charts(found, groups, label, charting.signal),
+    table(sums, by, groups, label),
+  );
 }
 
 /** Returns the groups that are drawn apart, the dearest first, with their colours. */
@@ -59,32 +67,63 @@ function colours(groups, parts) {
   return made;
 }
 
-function tiles(total, found) {
+function tiles(total, took) {
   const cached = share(total.cache_read_tokens, total.input_tokens);
-  const latency = found.latency ?? {};
   const saved = total.cache_saving === null ? null : ["saved ", money(total.cache_saving)];
-  const hits = total.response_cache_hits ? [saved ? ", " : "", `${count(total.response_cache_hits)} from the response cache`] : null;
-  return el("section", { class: "tiles", "aria-label": "Sums" },
-    tile("Spend", money(total.cost, total.unpriced), total.unpriced ? "OpenRouter's bill; of some calls it is not known" : "OpenRouter's bill, exact"),
+  const hits = total.response_cache_hits
+    ? [saved ? ", " : "", `${count(total.response_cache_hits)} from the response cache`]
+    : null;
+  return el(
+    "section",
+    { class: "tiles", "aria-label": "Sums" },
+    tile(
+      "Spend",
+      money(total.cost),
+      total.unpriced
+        ? el(
+            "span",
+            { class: "unpriced" },
+            `+ ${count(total.unpriced)} ?`,
+            el("span", { class: "dim" }, " whose cost is not known"),
+          )
+        : "OpenRouter's bill, exact",
+    ),
     tile("Calls", count(total.calls), total.errors ? plural(total.errors, "error") : "no errors", address("/calls")),
-    tile("Error rate", percent(share(total.errors, total.calls)), total.errors ? "show them" : "none", total.errors ? address("/calls", { errors: "1" }) : null, total.errors ? "bad" : ""),
+    tile(
+      "Error rate",
+      percent(share(total.errors, total.calls)),
+      total.errors ? "show them" : "none",
+      total.errors ? address("/calls", { errors: "1" }) : null,
+      total.errors ? "bad" : "",
+    ),
     tile("Tokens in", short(total.input_tokens), `${short(total.cache_read_tokens)} read from a cache`),
     tile("Tokens out", short(total.output_tokens), `${short(total.reasoning_tokens)} of them reasoning`),
     tile("Prompt cache", percent(cached), [saved, hits].some(Boolean) ? [saved, hits] : "of all tokens in"),
-    tile("Latency", seconds(latency.p50), ["median; 95 % within ", seconds(latency.p95)]),
-    tile("First chunk", seconds(latency.first_chunk_p50), ["median; 95 % within ", seconds(latency.first_chunk_p95)]));
+    tile("Latency", seconds(took.p50), ["median; 95 % within ", seconds(took.p95)]),
+    tile("First chunk", seconds(took.first_chunk_p50), ["median; 95 % within ", seconds(took.first_chunk_p95)]),
+  );
 }
 
 function tile(title, figure, note, link = null, kind = "") {
-  const body = [el("span", { class: "tile-title" }, title), el("span", { class: "figure" }, figure), el("span", { class: "note" }, note)];
+  const body = [
+    el("span", { class: "tile-title" }, title),
+    el("span", { class: "figure" }, figure),
+    el("span", { class: "note" }, note),
+  ];
   return link ? el("a", { class: `tile ${kind}`, href: link }, body) : el("div", { class: `tile ${kind}` }, body);
 }
 
 function chooser(by, groups, label) {
-  const links = GROUPS.map((each) => el("a", { href: here({ by: each }), "aria-current": each === by ? "true" : null }, each));
+  const links = GROUPS.map((each) =>
+    el("a", { href: here({ by: each }), "aria-current": each === by ? "true" : null }, each),
+  );
   const legend = [...groups].map(([group, colour]) => el("li", {}, swatch(colour), name(label(group))));
-  return el("div", { class: "chooser" }, el("div", { class: "spans", role: "group", "aria-label": "Group by" }, el("span", { class: "dim" }, "by"), links),
-    el("ul", { class: "legend", "aria-label": "Colours" }, legend));
+  return el(
+    "div",
+    { class: "chooser" },
+    el("div", { class: "spans", role: "group", "aria-label": "Group by" }, el("span", { class: "dim" }, "by"), links),
+    el("ul", { class: "legend", "aria-label": "Colours" }, legend),
+  );
 }
 
 function charts(found, groups, label, signal) {
@@ -96,43 +135,178 @@ function charts(found, groups, label, signal) {
     return placed;
   };
   const whole = column(found.points);
-  const apart = [...groups].map(([group, colour]) => ({ label: label(group) ?? "–", colour, points: column(found.parts.filter((each) => each.name === group)) }));
-  const stacked = (value, text) => apart.map((each) => ({ ...each, values: each.points.map((point) => (point ? value(point) : null)), text: (index) => text(each.points[index]) }));
-  const line = (title, colour, value, text) => ({ label: title, colour, values: whole.map((point) => (point ? value(point) : null)), text: (index) => text(value(whole[index])) });
+  const apart = [...groups].map(([group, colour]) => ({
+    label: label(group) ?? "–",
+    colour,
+    points: column(found.parts.filter((each) => each.name === group)),
+  }));
+  const stacked = (value, text) =>
+    apart.map((each) => ({
+      ...each,
+      values: each.points.map((point) => (point ? value(point) : null)),
+      text: (index) => text(each.points[index]),
+    }));
+  const line = (title, colour, value, text) => ({
+    label: title,
+    colour,
+    values: whole.map((point) => (point ? value(point) : null)),
+    text: (index) => text(value(whole[index])),
+  });
   const rate = (point) => share(point.cache_read_tokens, point.input_tokens);
   const make = (given) => chart({ axis, ...given }, signal);
-  return el("section", { class: "charts", "aria-label": "Over time" },
-    make({ title: "Spend", kind: "bars", rough: roughMoney, series: stacked((point) => Number(point.cost ?? 0), (point) => money(point.cost, point.unpriced)), whole: (index) => (whole[index] ? money(whole[index].cost, whole[index].unpriced) : "–") }),
-    make({ title: "Calls", kind: "bars", rough: short, series: stacked((point) => point.calls, (point) => count(point.calls)), whole: (index) => count(whole[index]?.calls ?? 0) }),
-    make({ title: "Tokens", note: key([["in", "--c0"], ["out", "--c1"]]), kind: "bars", rough: short, series: [line("in", "--c0", (point) => point.input_tokens, count), line("out", "--c1", (point) => point.output_tokens, count)] }),
-    make({ title: "Read from a prompt cache", kind: "lines", rough: percent, most: 1, series: [line("of tokens in", "--c2", rate, percent)] }),
-    make({ title: "Latency", note: key([["median", "--c0"], ["95 %", "--c3"], ["first chunk", "--c4"]]), kind: "lines", rough: seconds, series: [
-      line("median", "--c0", (point) => point.latency_p50, seconds), line("95 %", "--c3", (point) => point.latency_p95, seconds), line("first chunk, median", "--c4", (point) => point.first_chunk_p50, seconds)] }),
-    make({ title: "Errors", kind: "bars", rough: short, series: stacked((point) => point.errors, (point) => count(point.errors)), whole: (index) => count(whole[index]?.errors ?? 0) }));
+  return el(
+    "section",
+    { class: "charts", "aria-label": "Over time" },
+    make({
+      title: "Spend",
+      kind: "bars",
+      rough: roughMoney,
+      series: stacked(
+        (point) => Number(point.cost ?? 0),
+        (point) => money(point.cost, point.unpriced),
+      ),
+      whole: (index) => (whole[index] ? money(whole[index].cost, whole[index].unpriced) : "–"),
+    }),
+    make({
+      title: "Calls",
+      kind: "bars",
+      rough: short,
+      series: stacked(
+        (point) => point.calls,
+        (point) => count(point.calls),
+      ),
+      whole: (index) => count(whole[index]?.calls ?? 0),
+    }),
+    make({
+      title: "Tokens",
+      note: key([
+        ["in", "--c0"],
+        ["out", "--c1"],
+      ]),
+      kind: "bars",
+      rough: short,
+      series: [
+        line("in", "--c0", (point) => point.input_tokens, count),
+        line("out", "--c1", (point) => point.output_tokens, count),
+      ],
+    }),
+    make({
+      title: "Read from a prompt cache",
+      kind: "lines",
+      rough: percent,
+      most: 1,
+      series: [line("of tokens in", "--c2", rate, percent)],
+    }),
+    make({
+      title: "Latency",
+      note: key([
+        ["median", "--c0"],
+        ["95 %", "--c3"],
+        ["first chunk", "--c4"],
+      ]),
+      kind: "lines",
+      rough: roughSeconds,
+      series: [
+        line("median", "--c0", (point) => point.latency_p50, seconds),
+        line("95 %", "--c3", (point) => point.latency_p95, seconds),
+        line("first chunk, median", "--c4", (point) => point.first_chunk_p50, seconds),
+      ],
+    }),
+    make({
+      title: "Errors",
+      kind: "bars",
+      rough: short,
+      series: stacked(
+        (point) => point.errors,
+        (point) => count(point.errors),
+      ),
+      whole: (index) => count(whole[index]?.errors ?? 0),
+    }),
+  );
 }
 
 function key(entries) {
-  return el("span", { class: "key" }, entries.map(([label, colour]) => el("span", {}, swatch(colour), label)));
+  return el(
+    "span",
+    { class: "key" },
+    entries.map(([label, colour]) => el("span", {}, swatch(colour), label)),
+  );
 }
 
 function table(sums, by, groups, label) {
   const filtered = by === "tag" ? "tag" : by;
   const columns = [
-    { title: by, value: (each) => label(each.name), cell: (each) => [swatch(groups.get(each.name) ?? "--other"), each.name === null ? name(null) : el("a", { class: "row-link", href: here({ [filtered]: each.name }) }, name(label(each.name)))] },
-    { title: "spend", number: true, value: (each) => (each.cost === null ? null : Number(each.cost)), cell: (each) => money(each.cost, each.unpriced) },
+    {
+      title: by,
+      value: (each) => label(each.name),
+      cell: (each) => [
+        swatch(groups.get(each.name) ?? "--other"),
+        each.name === null
+          ? name(null)
+          : el("a", { class: "row-link", href: here({ [filtered]: each.name }) }, name(label(each.name))),
+      ],
+    },
+    {
+      title: "spend",
+      number: true,
+      value: (each) => (each.cost === null ? null : Number(each.cost)),
+      cell: (each) => money(each.cost, each.unpriced),
+    },
     { title: "calls", number: true, value: (each) => each.calls, cell: (each) => count(each.calls) },
-    { title: "errors", number: true, value: (each) => each.errors, cell: (each) => (each.errors ? el("span", { class: "bad" }, count(each.errors)) : "") },
-    ...[["tokens in", "input_tokens"], ["cached", "cache_read_tokens"], ["out", "output_tokens"], ["reasoning", "reasoning_tokens"]].map(([title, field]) => ({
-      title, number: true, value: (each) => each[field], cell: (each) => (each[field] === 0 ? "" : count(each[field])) })),
-    { title: "cache rate", number: true, value: (each) => share(each.cache_read_tokens, each.input_tokens), cell: (each) => percent(share(each.cache_read_tokens, each.input_tokens)) },
-    { title: "cache saving", number: true, value: (each) => (each.cache_saving === null ? null : Number(each.cache_saving)), cell: (each) => (each.cache_saving === null ? "" : money(each.cache_saving)) },
+    {
+      title: "errors",
+      number: true,
+      value: (each) => each.errors,
+      cell: (each) => (each.errors ? el("span", { class: "bad" }, count(each.errors)) : ""),
+    },
+    ...[
+      ["tokens in", "input_tokens"],
+      ["cached", "cache_read_tokens"],
+      ["out", "output_tokens"],
+      ["reasoning", "reasoning_tokens"],
+    ].map(([title, field]) => ({
+      title,
+      number: true,
+      value: (each) => each[field],
+      cell: (each) => (each[field] === 0 ? "" : count(each[field])),
+    })),
+    {
+      title: "cache rate",
+      number: true,
+      value: (each) => share(each.cache_read_tokens, each.input_tokens),
+      cell: (each) => percent(share(each.cache_read_tokens, each.input_tokens)),
+    },
+    {
+      title: "cache saving",
+      number: true,
+      value: (each) => (each.cache_saving === null ? null : Number(each.cache_saving)),
+      cell: (each) => (each.cache_saving === null ? "" : money(each.cache_saving)),
+    },
   ];
-  const more = sums.group_count > sums.groups.length ? el("p", { class: "dim" }, `and ${plural(sums.group_count - sums.groups.length, "group")} of less spend: in the download`) : null;
-  return el("section", { "aria-labelledby": "groups" },
-    el("div", { class: "head" }, el("h2", { id: "groups" }, `By ${by}`), downloads("groups")), sortable(columns, sums.groups, `Sums by ${by}`), more);
+  const more =
+    sums.group_count > sums.groups.length
+      ? el(
+          "p",
+          { class: "dim" },
+          `and ${plural(sums.group_count - sums.groups.length, "group")} of less spend: in the download`,
+        )
+      : null;
+  return el(
+    "section",
+    { "aria-labelledby": "groups" },
+    el("div", { class: "head" }, el("h2", { id: "groups" }, `By ${by}`), downloads("groups")),
+    sortable(columns, sums.groups, `Sums by ${by}`),
+    more,
+  );
 }
 
 /** Returns the links that hand out what is shown. */
 export function downloads(kind, given = wanted()) {
-  return el("span", { class: "downloads" }, ["csv", "json"].map((form) => el("a", { href: `/download/${kind}.${form}?${given}`, download: true }, `Download ${form.toUpperCase()}`)));
+  return el(
+    "span",
+    { class: "downloads" },
+    ["csv", "json"].map((form) =>
+      el("a", { href: `/download/${kind}.${form}?${given}`, download: true }, `Download ${form.toUpperCase()}`),
+    ),
+  );
 }

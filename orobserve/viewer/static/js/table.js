@@ -5,12 +5,32 @@ import { el, fill } from "./dom.js";
 export function sortable(columns, rows, label) {
   const body = el("tbody", {});
   const heads = columns.map((column) =>
-    el("th", { scope: "col", class: column.number ? "number" : "" }, el("button", { type: "button", class: "sort", on: { click: () => sort(column) } }, column.title)));
+    el(
+      "th",
+      { scope: "col", class: column.number ? "number" : "" },
+      el("button", { type: "button", class: "sort", on: { click: () => sort(column) } }, column.title),
+    ),
+  );
   let chosen = null;
   let isDown = true;
 
-  const draw = (shown) => fill(body, shown.map((row) => el("tr", {}, columns.map((column, index) =>
-    el(index ? "td" : "th", { class: column.number ? "number" : "name", scope: index ? null : "row" }, column.cell(row))))));
+  const draw = (shown) =>
+    fill(
+      body,
+      shown.map((row) =>
+        el(
+          "tr",
+          {},
+          columns.map((column, index) =>
+            el(
+              index ? "td" : "th",
+              { class: column.number ? "number" : "name", scope: index ? null : "row" },
+              column.cell(row),
+            ),
+          ),
+        ),
+      ),
+    );
 
   function sort(column) {
     isDown = chosen === column ? !isDown : Boolean(column.number);
@@ -19,7 +39,7 @@ export function sortable(columns, rows, label) {
       if (columns[index] === column) head.setAttribute("aria-sort", isDown ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
     });
-    draw([...rows].sort((one, other) => order(column.value(one), column.value(other)) ));
+    draw([...rows].sort((one, other) => order(column.value(one), column.value(other))));
   }
 
   function order(one, other) {

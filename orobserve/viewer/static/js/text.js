@@ -10,22 +10,31 @@ export function longText(value, { id, signal, isCode = false } = {}) {
   const box = el("div", { class: "long" }, el("div", given, visible(isCut ? value.cut : value)));
   if (!isCut || !id) return box;
   const path = JSON.stringify(value.path);
-  let seen = value.cut.length; // code units: Python counts the same but for what is outside the basic plane
-  let offset = [...value.cut].length;
+  let offset = [...value.cut].length; // in code points, as the server counts
   const rest = el("span", { class: "dim" });
-  const tell = () => (rest.textContent = ` ${count(value.length - offset)} of ${count(value.length)} characters are not shown `);
-  const more = button("Show more", async () => {
-    more.disabled = true;
-    const piece = await ask("part", { id, path, offset }, signal);
-    offset += [...piece.text].length;
-    seen += piece.text.length;
-    box.insertBefore(el("div", { ...given, class: `${given.class} piece` }, visible(piece.text)), foot);
-    more.disabled = false;
-    more.hidden = offset >= value.length;
-    tell();
-  }, { class: "small" });
+  const tell = () =>
+    (rest.textContent = ` ${count(value.length - offset)} of ${count(value.length)} characters are not shown `);
+  const more = button(
+    "Show more",
+    async () => {
+      more.disabled = true;
+      const piece = await ask("part", { id, path, offset }, signal);
+      offset += [...piece.text].length;
+      box.insertBefore(el("div", { ...given, class: `${given.class} piece` }, visible(piece.text)), foot);
+      more.disabled = false;
+      more.hidden = offset >= value.length;
+      tell();
+    },
+    { class: "small" },
+  );
   tell();
-  const foot = el("p", { class: "more" }, more, rest, el("a", { href: `/api/text?${new URLSearchParams({ id, path })}`, download: true }, "Download the whole text"));
+  const foot = el(
+    "p",
+    { class: "more" },
+    more,
+    rest,
+    el("a", { href: `/api/text?${new URLSearchParams({ id, path })}`, download: true }, "Download the whole text"),
+  );
   box.append(foot);
   return box;
 }
