@@ -76,18 +76,20 @@ class Viewer:
 
     def _answering(self, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            return await self._ask(request, lambda *given: _json(answer(*given)))
+            return await self._ask(
+                request, lambda reader, asked: _json({"missing": True} if reader is None else answer(reader, asked))
+            )
 
         return endpoint
 
-    async def _ask(self, request: Request, answer: Callable[[Reader, Question], Response]) -> Response:
-        """Return an answer that is made of the ledger, on a thread of its own."""
+    async def _ask(self, request: Request, answer: Callable[[Reader | None, Question], Response]) -> Response:
+        """Return an answer that is made of the ledger (None: there is none yet), on a thread of its own."""
 
         def ask() -> Response:
             try:
                 asked = Question.read(request.query_params, time.time_ns())
                 if not self._path.is_file():
-                    return _json({"missing": True})
+                    return answer(None, asked)
                 with Reader(self._path) as reader:
                     return answer(reader, asked)
             except ConfigurationError as error:
@@ -111,8 +113,8 @@ class Viewer:
     async def _whole_text(self, request: Request) -> Response:
         """Hand out one whole text of a call as a file."""
 
-        def text(reader: Reader, asked: Question) -> Response:
-            found = record.text_at(answers.the_call(reader, asked), answers.path_of(asked))
+        def text(reader: Reader | None, asked: Question) -> Response:
+            found = reader and record.text_at(answers.the_call(reader, asked), answers.path_of(asked))
             if found is None:
                 raise answers.NotFoundError
             return _file(found.encode("utf-8", "surrogatepass"), "text/plain; charset=utf-8", "text.txt")
@@ -126,8 +128,8 @@ class Viewer:
             return _json({"error": "there are calls.csv, calls.json, groups.csv and groups.json"}, 404)
         media, written = download.FORMATS[form]
 
-        def start(_: Reader, asked: Question) -> Response:
-            body = written(download.columns(kind, asked), pages(self._path, asked))
+        def start(reader: Reader | None, asked: Question) -> Response:
+            body = written(download.columns(kind, asked), pages(self._path, asked) if reader else iter(()))
             return StreamingResponse(body, headers=_attached(f"{kind}.{form}"), media_type=media)
 
         return await self._ask(request, start)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from orobserve.ledger import codec
@@ -76,9 +75,11 @@ def text_at(generation: Generation, path: Sequence[str | int]) -> str | None:
     if list(path) == [_RAW]:
         return _raw(generation)
     value: Any = shown(generation)
-    with suppress(KeyError, IndexError, TypeError):
-        for step in path:
-            value = value[step]
+    for step in path:
+        is_there = step in value if isinstance(value, dict) else isinstance(value, list) and step in range(len(value))
+        if not is_there:
+            return None
+        value = value[step]
     return value if isinstance(value, str) else None
 
 

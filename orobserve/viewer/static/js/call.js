@@ -1,9 +1,10 @@
 // One call, all of it: time, attempts, tokens, cost, routing, caches, what was said, and the record itself.
 import { ask } from "./api.js";
-import { conversation } from "./conversation.js";
-import { append, button, el, fill, name } from "./dom.js";
-import { count, keyName, money, nanoseconds, percent, plural, seconds, share } from "./format.js";
+import { el, fill, name } from "./dom.js";
+import { copy, pair, rowsOf, text } from "./facts.js";
+import { count, keyName, money, nanoseconds, percent, seconds, share } from "./format.js";
 import { address, query, sessionAddress } from "./place.js";
+import { said } from "./said.js";
 import { longText } from "./text.js";
 import { attempts, timeline } from "./timeline.js";
 
@@ -37,13 +38,11 @@ export async function open(root, { signal, about, replace }) {
         ? sheet("OpenRouter's own record", rowsOf({ ...record.enrichment, ...record.stats }))
         : null,
     ),
-    tabs(record, { id, earlier, raw, signal }),
+    said(record, { id, earlier, raw, signal }),
   );
   replace();
 }
 
-/** Returns a value that may have been cut, as a text. */
-const text = (value) => (value?.cut !== undefined ? `${value.cut}…` : value);
 
 const sheet = (title, ...body) => el("section", { class: "sheet", "aria-label": title }, el("h2", {}, title), body);
 
@@ -213,99 +212,4 @@ function identity(record, about) {
       pair(title, name(typeof text(value) === "string" ? text(value) : JSON.stringify(value))),
     ),
   );
-}
-
-const pair = (title, value) => el("div", {}, el("dt", {}, name(title)), el("dd", {}, value));
-
-/** Returns what a part of the record says, field by field. */
-function rowsOf(part, but = []) {
-  const found = flat(part).filter(
-    ([title, value]) => !but.includes(title) && value !== null && !SHOWN_ELSEWHERE.includes(title),
-  );
-  return found.length
-    ? el(
-        "dl",
-        { class: "pairs" },
-        found.map(([title, value]) => pair(title.replaceAll("_", " "), plainValue(value))),
-      )
-    : null;
-}
-
-const SHOWN_ELSEWHERE = ["session_id", "api_key_hash", "kind"];
-
-/** Returns the fields of a part, those of its objects among them. */
-const flat = (part) =>
-  Object.entries(part).flatMap(([title, value]) =>
-    value !== null && typeof value === "object" && !Array.isArray(value) && value.cut === undefined
-      ? flat(value)
-          .filter(([each]) => each !== "kind")
-          .map(([each, inner]) => [`${title} · ${each}`, inner])
-      : [[title, value]],
-  );
-
-function plainValue(value) {
-  if (typeof text(value) === "string") return name(text(value));
-  if (typeof value === "number") return count(value);
-  if (typeof value === "boolean") return value ? "yes" : "no";
-  if (Array.isArray(value) && value.every((each) => typeof text(each) === "string"))
-    return name(value.map(text).join(", "));
-  return name(JSON.stringify(value));
-}
-
-function copy(label, value, what = "id") {
-  const made = button(
-    label,
-    async () => {
-      await navigator.clipboard.writeText(value);
-      document.getElementById("news").textContent = `copied the ${what}`;
-      made.textContent = "copied";
-      setTimeout(() => (made.textContent = label), 1200);
-    },
-    { class: "quiet small", "aria-label": `copy the ${what}` },
-  );
-  return made;
-}
-
-function tabs(record, { id, earlier, raw, signal }) {
-  const panel = el("div", { role: "tabpanel", id: "panel", tabindex: "0" });
-  const open_ = {
-    conversation: () => conversation(record.content, { id, earlier, signal }),
-    record: () => longText(raw, { id, signal, isCode: true }),
-  };
-  const made = Object.keys(open_).map((key) =>
-    el(
-      "button",
-      {
-        type: "button",
-        role: "tab",
-        id: `tab-${key}`,
-        "aria-controls": "panel",
-        on: { click: () => choose(key), keydown: turn },
-      },
-      key === "record" ? "Raw record" : "Conversation",
-    ),
-  );
-  function choose(key) {
-    for (const tab of made) {
-      tab.setAttribute("aria-selected", String(tab.id === `tab-${key}`));
-      tab.tabIndex = tab.id === `tab-${key}` ? 0 : -1;
-    }
-    panel.setAttribute("aria-labelledby", `tab-${key}`);
-    fill(panel, open_[key]());
-  }
-  function turn(event) {
-    if (event.key !== "ArrowRight" && event.key !== "ArrowLeft") return;
-    const other = made[(made.indexOf(event.target) + 1) % made.length];
-    other.click();
-    other.focus();
-  }
-  choose("conversation");
-  const box = el(
-    "section",
-    { class: "said", "aria-label": "What was said" },
-    el("div", { role: "tablist", "aria-label": "What was said" }, made),
-    panel,
-  );
-  if (earlier) append(box, [el("p", { class: "dim" }, `${plural(earlier, "message")} before these`)]);
-  return box;
 }

@@ -3,9 +3,8 @@ import { ask, repeat } from "./api.js";
 import { append, button, el, fill, name } from "./dom.js";
 import { empty, nothingFound } from "./empty.js";
 import { count, keyName, moment, money, nanoseconds, percent, share } from "./format.js";
-import { downloads } from "./overview.js";
 import { callAddress, here, query, sessionAddress, wanted } from "./place.js";
-import { scrolling } from "./table.js";
+import { downloads, scrolling } from "./table.js";
 
 export const filters = { span: "all" };
 const EVERY = 1_000; // milliseconds between two looks

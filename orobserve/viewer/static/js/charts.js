@@ -16,7 +16,7 @@ export function colour(variable) {
   return found;
 }
 
-addEventListener("theme", () => open.forEach((chart) => chart.draw()));
+addEventListener("theme", () => open.forEach((drawn) => drawn.draw()));
 
 /**
  * Draws a chart into a new figure and returns it.
@@ -132,7 +132,7 @@ function look(series, isBars, turns) {
     stroke,
     width: 1.75,
     spanGaps: false,
-    points: { show: (plot, index) => series.values.filter((each) => each !== null).length < 60, size: 5, fill: stroke },
+    points: { show: () => series.values.filter((each) => each !== null).length < 60, size: 5, fill: stroke },
   };
 }
 

@@ -26,8 +26,8 @@ function spans(fallback) {
 /** Returns the fields for a time of one's own, in the browser's time zone. */
 function custom(now) {
   const isCustom = !SPANS.includes(now);
-  const from = field("since", isCustom ? now : null);
-  const to = field("until", query().get("until"));
+  const from = momentField("since", isCustom ? now : null);
+  const to = momentField("until", query().get("until"));
   const apply = (event) => {
     event.preventDefault();
     const moment = (input) => (input.value ? new Date(input.value).toISOString().slice(0, 16) + "Z" : null);
@@ -43,7 +43,7 @@ function custom(now) {
   return el("details", { class: isCustom ? "chosen" : "" }, el("summary", {}, "custom"), fields);
 }
 
-function field(id, value) {
+function momentField(id, value) {
   const made = el("input", { type: "datetime-local", id: `filter-${id}` });
   const at = value && /^\d{4}-/.test(value) ? new Date(value) : null;
   if (at && !Number.isNaN(at.valueOf()))

@@ -4,8 +4,9 @@ import { chart, swatch } from "./charts.js";
 import { el, fill, name } from "./dom.js";
 import { count, keyName, money, percent, plural, roughMoney, roughSeconds, seconds, share, short } from "./format.js";
 import { empty, nothingFound } from "./empty.js";
-import { address, here, query, wanted } from "./place.js";
-import { sortable } from "./table.js";
+import { here, query, wanted } from "./place.js";
+import { downloads, sortable } from "./table.js";
+import { tiles } from "./tiles.js";
 
 export const filters = {};
 const GROUPS = ["model", "provider", "key", "user", "tag", "session"];
@@ -65,52 +66,6 @@ function colours(groups, parts) {
   const made = new Map(names.slice(0, COLOURS.length).map((each, index) => [each, COLOURS[index]]));
   for (const each of apart) if (!made.has(each)) made.set(each, "--other");
   return made;
-}
-
-function tiles(total, took) {
-  const cached = share(total.cache_read_tokens, total.input_tokens);
-  const saved = total.cache_saving === null ? null : ["saved ", money(total.cache_saving)];
-  const hits = total.response_cache_hits
-    ? [saved ? ", " : "", `${count(total.response_cache_hits)} from the response cache`]
-    : null;
-  return el(
-    "section",
-    { class: "tiles", "aria-label": "Sums" },
-    tile(
-      "Spend",
-      money(total.cost),
-      total.unpriced
-        ? el(
-            "span",
-            { class: "unpriced" },
-            `+ ${count(total.unpriced)} ?`,
-            el("span", { class: "dim" }, " whose cost is not known"),
-          )
-        : "OpenRouter's bill, exact",
-    ),
-    tile("Calls", count(total.calls), total.errors ? plural(total.errors, "error") : "no errors", address("/calls")),
-    tile(
-      "Error rate",
-      percent(share(total.errors, total.calls)),
-      total.errors ? "show them" : "none",
-      total.errors ? address("/calls", { errors: "1" }) : null,
-      total.errors ? "bad" : "",
-    ),
-    tile("Tokens in", short(total.input_tokens), `${short(total.cache_read_tokens)} read from a cache`),
-    tile("Tokens out", short(total.output_tokens), `${short(total.reasoning_tokens)} of them reasoning`),
-    tile("Prompt cache", percent(cached), [saved, hits].some(Boolean) ? [saved, hits] : "of all tokens in"),
-    tile("Latency", seconds(took.p50), ["median; 95 % within ", seconds(took.p95)]),
-    tile("First chunk", seconds(took.first_chunk_p50), ["median; 95 % within ", seconds(took.first_chunk_p95)]),
-  );
-}
-
-function tile(title, figure, note, link = null, kind = "") {
-  const body = [
-    el("span", { class: "tile-title" }, title),
-    el("span", { class: "figure" }, figure),
-    el("span", { class: "note" }, note),
-  ];
-  return link ? el("a", { class: `tile ${kind}`, href: link }, body) : el("div", { class: `tile ${kind}` }, body);
 }
 
 function chooser(by, groups, label) {
@@ -297,16 +252,5 @@ function table(sums, by, groups, label) {
     el("div", { class: "head" }, el("h2", { id: "groups" }, `By ${by}`), downloads("groups")),
     sortable(columns, sums.groups, `Sums by ${by}`),
     more,
-  );
-}
-
-/** Returns the links that hand out what is shown. */
-export function downloads(kind, given = wanted()) {
-  return el(
-    "span",
-    { class: "downloads" },
-    ["csv", "json"].map((form) =>
-      el("a", { href: `/download/${kind}.${form}?${given}`, download: true }, `Download ${form.toUpperCase()}`),
-    ),
   );
 }

@@ -5,8 +5,7 @@ import { result } from "./calls.js";
 import { el, fill, name } from "./dom.js";
 import { count, moment, money, nanoseconds, percent, plural, roughMoney, share } from "./format.js";
 import { callAddress, query } from "./place.js";
-import { downloads } from "./overview.js";
-import { scrolling } from "./table.js";
+import { downloads, scrolling } from "./table.js";
 
 const EVERY = 3_000; // milliseconds between two looks
 const HEADS = [

@@ -1,5 +1,6 @@
-// A table that its head sorts.
+// A table that its head sorts, and the links that hand out what is shown.
 import { el, fill } from "./dom.js";
+import { wanted } from "./place.js";
 
 /** Returns a table. `columns`: { title, number, value(row), cell(row) }; unknown values go last either way. */
 export function sortable(columns, rows, label) {
@@ -56,4 +57,15 @@ export function sortable(columns, rows, label) {
 /** Returns a table inside a frame that scrolls sideways where there is no room, by the keyboard too. */
 export function scrolling(table, label) {
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, table);
+}
+
+/** Returns the links that hand out what is shown. */
+export function downloads(kind, given = wanted()) {
+  return el(
+    "span",
+    { class: "downloads" },
+    ["csv", "json"].map((form) =>
+      el("a", { href: `/download/${kind}.${form}?${given}`, download: true }, `Download ${form.toUpperCase()}`),
+    ),
+  );
 }
