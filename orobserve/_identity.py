@@ -44,6 +44,11 @@ def parts_of(generation: Generation) -> Parts:
     return found
 
 
+def is_late(generation: Generation) -> bool:
+    """Tell whether a record completes one of the same call that was handed on before."""
+    return generation.enrichment is not None and bool(generation.enrichment.is_late)
+
+
 def completed(generation: Generation, before: Generation) -> Generation:
     """Return a record with what only the one before it knew, and with that one's place in its trace."""
     missing = {

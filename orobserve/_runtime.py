@@ -11,7 +11,6 @@ from opentelemetry import metrics, trace
 from opentelemetry._logs import get_logger_provider
 
 from orobserve import _endings, config
-from orobserve._guard import guard
 from orobserve._version import __version__
 from orobserve._worker import Worker
 from orobserve.capture import _patches, client
@@ -19,6 +18,7 @@ from orobserve.capture._tap import end_open_streams
 from orobserve.capture.observer import Observer
 from orobserve.enrichment import Enricher, Source
 from orobserve.key_budget import KeyBudgets
+from orobserve.receivers import Receivers
 from orobserve.telemetry import console, names, providers
 from orobserve.telemetry.events import Events
 from orobserve.telemetry.jobs import Jobs
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
     from orobserve.config import Config
-    from orobserve.delivery.hub import Hub
     from orobserve.delivery.state import State
     from orobserve.generation import Generation
-    from orobserve.ledger.writer import Ledger
     from orobserve.telemetry.waiting import Waiting
     from orobserve.wire.exchange import Exchange
 
@@ -82,21 +80,32 @@ def _observer(settings: Config) -> Observer:
         enrich=outlets.enrich,
     )
     _enricher.configure(settings)
-    _close_receivers(EXIT_BUDGET)
-    if settings.ledger:
-        from orobserve.ledger import assembly  # noqa: PLC0415 - brings SQLite
-
-        _state["ledger"] = assembly.assemble(settings, outlets.lose)
-        _endings.at_exit(_at_exit)  # also where no call has a span of ours
-    if settings.destinations:
-        from orobserve.delivery.assembly import assemble  # noqa: PLC0415 - brings an HTTP client
-
-        _state["hub"] = assemble(settings.destinations, outlets.provider, outlets.lose)
+    _receivers().close(EXIT_BUDGET)
+    _state["receivers"] = _assemble(settings, outlets)
     _endings.at_sigterm(_flush_at_end, EXIT_BUDGET)
     observer = Observer(settings, recorder)
     _state.update(observer=observer, settings=settings, outlets=outlets)
     _set_console(settings)
     return observer
+
+
+def _assemble(settings: Config, outlets: _Outlets) -> Receivers:
+    ledger = hub = None
+    if settings.ledger:
+        from orobserve.ledger import assembly  # noqa: PLC0415 - brings SQLite
+
+        ledger = assembly.assemble(settings, outlets.lose)
+        _endings.at_exit(_at_exit)  # also where no call has a span of ours
+    if settings.destinations:
+        from orobserve.delivery.assembly import assemble  # noqa: PLC0415 - brings an HTTP client
+
+        hub = assemble(settings.destinations, outlets.provider, outlets.lose)
+    return Receivers(ledger, hub, callbacks=_worker, suspended=_is_taken_over)
+
+
+def _receivers() -> Receivers:
+    found: Receivers | None = _state.get("receivers")
+    return found or Receivers(callbacks=_worker)
 
 
 class _Outlets:
@@ -146,7 +155,7 @@ class _Outlets:
                     provider,
                     self._settings,
                     held=lambda: _enricher.held,
-                    deliveries=_deliveries,
+                    deliveries=deliveries,
                     budgets=None if budgets is None else lambda: budgets.budgets,
                 )
         return self._metrics
@@ -164,17 +173,10 @@ class _Outlets:
 
     def listen(self) -> Callable[[Generation], None] | None:
         """Return who gets the finished records, if anybody does."""
-        return self._hand_out if _worker.has_callbacks or "hub" in _state or "ledger" in _state else None
+        return self._hand_out if _worker.has_callbacks or _receivers() else None
 
     def _hand_out(self, generation: Generation) -> None:
-        ledger: Ledger | None = _state.get("ledger")
-        if ledger is not None:
-            with guard:
-                ledger.offer(generation)
-        hub: Hub | None = _state.get("hub")
-        if hub is not None and not _is_taken_over():
-            is_late = generation.enrichment is not None and generation.enrichment.is_late
-            (hub.offer_update if is_late else hub.offer)(generation)
+        _receivers().offer(generation)
         if _worker.has_callbacks and not _worker.submit(generation):
             self.lose("callbacks", "queue_full", 1)
 
@@ -191,23 +193,17 @@ def _is_taken_over() -> bool:
     return span_exporter is not None and span_exporter.has_taken_over()
 
 
-def _deliveries() -> list[State]:
-    hub: Hub | None = _state.get("hub")
+def deliveries() -> list[State]:
+    """Return the counters of the destinations."""
+    hub = _receivers().hub
     return hub.states() if hub is not None else []
 
 
-def _takers() -> list[Ledger | Worker | Hub]:
-    """Return who gets every record: the ledger, which takes milliseconds, before those that may take all the time."""
-    found = (_state.get("ledger"), _worker, _state.get("hub"))
-    return [taker for taker in found if taker is not None]
-
-
-def _close_receivers(timeout: float) -> None:
-    until = time.monotonic() + timeout
-    for name in ("ledger", "hub"):
-        receiver: Ledger | Hub | None = _state.pop(name, None)
-        if receiver is not None:
-            receiver.close(_left(until))
+def resume() -> None:
+    """Take up what earlier processes have left unsent: for a process that will be there for long."""
+    ledger = _receivers().ledger
+    if ledger is not None:
+        ledger.start()
 
 
 def _set_console(settings: Config) -> None:
@@ -237,8 +233,7 @@ def _at_exit() -> None:
     _enricher.wait(_state.get("patience", 0.0))
     until = time.monotonic() + EXIT_BUDGET
     _enricher.release(EXIT_BUDGET)
-    for taker in _takers():
-        (taker.flush if isinstance(taker, Worker) else taker.close)(_left(until))
+    _receivers().close(_left(until))
 
 
 def wait_at_exit(seconds: float) -> None:
@@ -264,7 +259,8 @@ def uninstrument() -> None:
         if observer is not None:
             observer.stop()
         _enricher.release(FLUSH_BUDGET)
-        _close_receivers(EXIT_BUDGET)
+        _receivers().close(EXIT_BUDGET)
+        _state.pop("receivers", None)
         _endings.leave_sigterm()
         _state.pop("hinted", None)
         shown = _state.pop("console", None)
@@ -288,8 +284,7 @@ def flush(timeout: float = FLUSH_BUDGET, *, records: bool = False) -> bool:
     if records:
         _enricher.wait(timeout)
     done = _enricher.release(_left(until))
-    for taker in _takers():
-        done = taker.flush(_left(until)) and done
+    done = _receivers().flush(_left(until)) and done
     settings: Config | None = _state.get("settings")
     given = [settings.tracer_provider, settings.meter_provider] if settings is not None else []
     for provider in (*given, trace.get_tracer_provider(), metrics.get_meter_provider(), get_logger_provider()):

@@ -18,6 +18,7 @@ from orobserve._guard import guard
 from orobserve._quiet import quiet
 from orobserve.delivery.clock import Clock
 from orobserve.delivery.destination import Destination
+from orobserve.delivery.letters import Letter
 from orobserve.delivery.policy import policy_for
 from orobserve.delivery.settings import Shared, resolve
 from orobserve.delivery.state import Drop
@@ -62,7 +63,7 @@ class _InPlace(Destination):
             if self._worker.closing:
                 self._tally.dropped(Drop.SHUTDOWN, len(calls), "the span exporter is shut down")
                 return False
-            kept = [call for call in map(self._take, calls) if call is not None]
+            kept = [letter for letter in map(self._take, map(Letter, calls)) if letter is not None]
             for start in range(0, len(kept), self.exporter.LIMITS.items):
                 self._sender.patience = max(0.0, deadline - self._clock.now())
                 self._deliver(kept[start : start + self.exporter.LIMITS.items])

@@ -156,7 +156,7 @@ def test_a_slow_callback_delays_no_destination(sim: Simulator) -> None:
     orobserve.on_generation(lambda _: proceed.wait(30))
     orobserve.instrument(hosts=[sim.root], console=False, destinations=[kept])
     make_calls(sim, 2)
-    hub = _runtime._state["hub"]
+    hub = _runtime._state["receivers"].hub
     assert hub.flush(10)
     assert len(kept.got) == 2
     proceed.set()

@@ -269,8 +269,7 @@ def _config(settings: DestinationSettings, environ: Mapping[str, str]) -> dict[s
 
 def process(problems: list[Problem]) -> dict[str, Any]:
     """Return what became of the records of this process: queues, losses, and errors of ours by their cause."""
-    hub = _runtime._state.get("hub")  # noqa: SLF001 - state of this process
-    states = [asdict(state) for state in hub.states()] if hub is not None else []
+    states = [asdict(state) for state in _runtime.deliveries()]
     for state in states:
         lost = sum(state["dropped"].values()) + state["rejected"]
         if lost:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 from orobserve import config
 from orobserve.cli import table
 from orobserve.errors import ConfigurationError
+from orobserve.receivers import Receivers
 from orobserve.telemetry.console import Console
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orobserve.delivery.hub import Hub
     from orobserve.delivery.settings import DestinationSettings
     from orobserve.ledger.writer import Ledger
     from orobserve.proxy.intake import Intake
@@ -126,7 +126,8 @@ def run(options: argparse.Namespace) -> int:
     hub = assemble(chosen, provider=lambda: None, on_drop=lambda *_: None)  # no pipeline here serves anybody already
     show = Console() if options.console else None
     ledger = None if settings.ledger is False else ledgers.assemble(settings)
-    intake = Intake(hub, every=options.all, hosts=settings.hosts, ledger=ledger, hold=_hold(settings), listen=show)
+    receivers = Receivers(ledger, hub)
+    intake = Intake(receivers, every=options.all, hosts=settings.hosts, hold=_hold(settings), listen=show)
     receiver = Receiver(
         intake,
         token=token,
@@ -134,8 +135,10 @@ def run(options: argparse.Namespace) -> int:
         log=None if options.quiet else _log_json if options.json else _log,
     )
     _start(listener.url, chosen, has_token=token is not None, as_json=options.json, ledger=ledger)
+    if ledger is not None:
+        ledger.start()
     listener.run(receiver)
-    return _end(hub, intake, options, ledger)
+    return _end(receivers, intake, options)
 
 
 def _start(
@@ -169,20 +172,19 @@ def _hold(settings: config.Config) -> float:
     return _WRITTEN + (0.0 if settings.enrichment == "never" else settings.enrichment_deadline)
 
 
-def _end(hub: Hub, intake: Intake, options: argparse.Namespace, ledger: Ledger | None) -> int:
+def _end(receivers: Receivers, intake: Intake, options: argparse.Namespace) -> int:
     """Deliver what is left, and say what became of all."""
     until = time.monotonic() + options.flush
     intake.counts["lost"] += intake.close(options.flush)
-    if ledger is not None:
-        ledger.close(max(0.0, until - time.monotonic()))
-    hub.close(max(0.0, until - time.monotonic()))
-    states = [*([] if ledger is None else [ledger.state]), *hub.states()]
+    receivers.close(max(0.0, until - time.monotonic()))
+    ledger, destinations = receivers.ledger, [] if receivers.hub is None else receivers.hub.states()
+    states = [*([] if ledger is None else [ledger.state]), *destinations]
     lost = [sum(each.dropped.values()) + each.rejected + each.queued for each in states]
     fates = [{"delivered": each.delivered, "lost": gone} for each, gone in zip(states, lost, strict=True)]
     told = {
         "spans": dict(intake.counts),
         "ledger": None if ledger is None else fates.pop(0),
-        "destinations": {each.name: fate for each, fate in zip(hub.states(), fates, strict=True)},
+        "destinations": {each.name: fate for each, fate in zip(destinations, fates, strict=True)},
     }
     if options.json:
         _write(sys.stdout, json.dumps({"ended": told}))

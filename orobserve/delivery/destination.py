@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import weakref
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from orobserve._guard import guard
+from orobserve.delivery.attempts import Attempts
 from orobserve.delivery.clock import Clock
-from orobserve.delivery.exporter import DirectExporter, Result, Verdict
+from orobserve.delivery.exporter import DirectExporter, Verdict
+from orobserve.delivery.letters import Letter, Outcomes, grouped
 from orobserve.delivery.sender import Sender
 from orobserve.delivery.state import Drop, State, Tally
 from orobserve.delivery.worker import Worker, weigh
@@ -22,10 +23,12 @@ from orobserve.wire.redact import redact
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orobserve.delivery.exporter import Conversation, HTTPExporter, HTTPResponse, Step
+    from orobserve.delivery.exporter import HTTPExporter, Result
+    from orobserve.delivery.letters import Receipt
     from orobserve.generation import Generation
 
 _NO_TIME = "there was no time left to send them"
+_UNQUEUED = {Drop.QUEUE_FULL: "the queue is full", Drop.SHUTDOWN: "the destination is closed"}
 _all: weakref.WeakSet[Destination] = weakref.WeakSet()
 
 
@@ -40,6 +43,10 @@ class Destination:
         linger: seconds that the first generation of a batch waits for others, if not those of the exporter's limits.
         sender: how attempts are made, and how long; one for each destination.
         clock: the time.
+
+    Attributes:
+        place: tells it apart from others of its name, which other programs may have set up differently.
+        outcomes: what becomes of each generation.
     """
 
     def __init__(
@@ -54,18 +61,20 @@ class Destination:
         clock: Clock | None = None,
     ) -> None:
         self.name = name
+        self.place = ""
         self.exporter = exporter
         self._policy = policy
         self._clock = clock or Clock()
         self._sender = sender or Sender(timeout=exporter.LIMITS.timeout, clock=self._clock)
         self._tally = Tally(name, exporter.TYPE)
-        self._worker = Worker(
+        self.outcomes = Outcomes(self._tally, self._clock)
+        self._worker: Worker[Letter] = Worker(
             f"orobserve-{name}", take=self._take, deliver=self._deliver, finish=self._finish, clock=self._clock
         )
         self._worker.capacity, self._worker.size = capacity, exporter.LIMITS.items
         self._worker.linger = exporter.LIMITS.linger if linger is None else linger
+        self._attempts = Attempts(exporter, self._sender, self._worker, self._tally, self._clock)
         self._holds = True  # what is the exporter's to give back
-        self._fails = False  # at the last attempt
         _all.add(self)
 
     @property
@@ -80,23 +89,39 @@ class Destination:
     @property
     def state(self) -> State:
         """The counters as they stand."""
-        return self._tally.state(self._worker.queued)
+        return self._tally.state(self.queued)
 
-    def offer(self, generation: Generation, weight: int | None = None) -> None:
+    @property
+    def failing(self) -> bool:
+        """Whether the last attempt was in vain."""
+        return self._attempts.failing
+
+    @property
+    def queued(self) -> int:
+        """How many generations are not settled."""
+        return self._worker.queued
+
+    @property
+    def spare(self) -> int:
+        """How many generations more the queue may hold."""
+        return 0 if self._worker.closing else max(0, self._worker.capacity - self.queued)
+
+    def offer(self, generation: Generation, weight: int | None = None, receipt: Receipt | None = None) -> None:
         """Queue a generation; never waits, and tells nobody but the counters when there is no room.
 
         Args:
             generation: the record.
             weight: its `weigh`, where that is known already.
+            receipt: where it is kept until it is settled, if it is.
         """
-        lost = self._worker.put(generation, weigh(generation) if weight is None else weight)
+        letter = Letter(generation, receipt)
+        lost = self._worker.put(letter, weigh(generation) if weight is None else weight)
         if lost is not None:
-            reason = "the queue is full" if lost is Drop.QUEUE_FULL else "the destination is closed"
-            self._tally.dropped(lost, 1, reason)
+            self.outcomes.unsent(lost, [letter], _UNQUEUED[lost])
 
     def has_room(self, weight: int) -> bool:
         """Tell whether the queue has room for a generation of that `weigh`, or there is no use in waiting for it."""
-        return self._fails or self._worker.has_room(weight)
+        return self.failing or self._worker.has_room(weight)
 
     def hurry(self) -> int:
         """Have what is queued sent at once, and a batch that waits for its next attempt tried now."""
@@ -117,7 +142,7 @@ class Destination:
             return True
         left = self._worker.join(deadline)
         if left:
-            self._tally.dropped(Drop.SHUTDOWN, left, _NO_TIME)
+            self.outcomes.unsent(Drop.SHUTDOWN, left, _NO_TIME)
         return self._worker.finished
 
     def after_fork(self) -> None:
@@ -127,136 +152,87 @@ class Destination:
         self._sender.forget()
         self._holds = False
 
-    def _take(self, generation: Generation) -> Generation | None:
+    def _take(self, letter: Letter) -> Letter | None:
         with guard:
-            kept = self._policy(generation)
+            kept = self._policy(letter.generation)
             if kept is None:
-                self._tally.withheld()
-            return kept
-        self._tally.dropped(Drop.POLICY, 1, "a filter, sampler or mask raised an error")
+                self.outcomes.withheld(letter)
+                return None
+            return Letter(kept, letter.receipt)
+        self.outcomes.refused(Drop.POLICY, [letter], "a filter, sampler or mask raised an error")
         return None
 
-    def _deliver(self, batch: list[Generation]) -> None:
-        deadline = self._clock.now() + self._sender.patience
+    def _deliver(self, batch: list[Letter]) -> None:
+        """Try for as long as the sender has patience what is new, and once what has failed before: it comes again."""
         self._holds = True
-        parts = [batch]
+        patience, is_tried = self._sender.patience, False
+        for letters in filter(None, grouped(batch)):
+            if is_tried and self.failing:
+                self.outcomes.unsent(Drop.EXPIRED, letters, "the destination does not take others either")
+            else:
+                has_failed = letters[0].receipt is not None and letters[0].receipt.attempts > 0
+                self._deliver_by(letters, self._clock.now() + (0.0 if has_failed else patience))
+                is_tried = True
+
+    def _deliver_by(self, letters: list[Letter], deadline: float) -> None:
+        parts = [letters]
         while parts:
             part = parts.pop()
             if self._worker.expired:
-                self._tally.dropped(Drop.SHUTDOWN, len(part), _NO_TIME)
+                self.outcomes.unsent(Drop.SHUTDOWN, part, _NO_TIME)
                 continue
             smaller = None
             with guard:
                 smaller = self._deliver_part(part, deadline)
             if smaller is None:
-                self._tally.dropped(Drop.REJECTED, len(part), "the exporter's answer makes no sense; see the log")
+                self.outcomes.refused(Drop.REJECTED, part, "the exporter's answer makes no sense; see the log")
             else:
                 parts += reversed(smaller)
 
-    def _deliver_part(self, part: list[Generation], deadline: float) -> list[list[Generation]]:
+    def _deliver_part(self, part: list[Letter], deadline: float) -> list[list[Letter]]:
         """Deliver or drop; returns the smaller parts that are to be tried instead."""
-        exporter = self.exporter
-        if isinstance(exporter, DirectExporter):
-            result = self._persist(partial(self._export, exporter, part), deadline)
-        else:
-            found = None
-            with guard:
-                found = self._converse(exporter.deliver(part), deadline)
-            if found is None:
-                return self._singly(part)
-            result = found
+        result = self._attempts.make([letter.generation for letter in part], deadline)
+        if result is None:
+            return self._singly(part)
         if result.verdict is Verdict.TOO_LARGE:
             return self._smaller(part, result.reason)
-        self._settle(result, len(part))
+        self._settle(result, part)
         return []
 
-    def _converse(self, conversation: Conversation, deadline: float) -> Result:
-        """Take the steps of a conversation up to the first that is not gone on with."""
-        rejected, reason, most = 0, "", self.exporter.LIMITS.bytes
-        try:
-            step = next(conversation)
-            while True:
-                if len(step.request.body) > most:
-                    return Result(verdict=Verdict.TOO_LARGE, reason=f"the payload has more than {most} bytes")
-                result, answer = self._take_step(step, deadline)
-                if answer is None or result.verdict is not Verdict.DELIVERED:
-                    return result
-                rejected, reason = rejected + result.rejected, reason or result.reason
-                step = conversation.send(answer)
-        except StopIteration as end:
-            last = end.value or Result(verdict=Verdict.DELIVERED)
-            return replace(last, rejected=last.rejected + rejected, reason=last.reason or reason)
-        finally:
-            conversation.close()
-
-    def _take_step(self, step: Step, deadline: float) -> tuple[Result, HTTPResponse | None]:
-        answer = None
-
-        def judge(response: HTTPResponse) -> Result:
-            nonlocal answer
-            answer = response
-            return step.judge(response)
-
-        return self._persist(partial(self._sender.attempt, step.request, judge), deadline), answer
-
-    def _export(self, exporter: DirectExporter, part: list[Generation]) -> Result:
-        kind = ""
-        with guard:
-            try:
-                return exporter.export(part)
-            except BaseException as error:
-                kind = type(error).__qualname__  # its text may quote a key
-                raise
-        return Result(verdict=Verdict.RETRY, reason=f"the destination's client raised {kind}")
-
-    def _persist(self, attempt: Callable[[], Result], deadline: float) -> Result:
-        """Make attempts until one says something else than `RETRY`, or time is over."""
-        attempts = 0
-        while True:
-            attempts += 1
-            urges = self._worker.urges
-            result = attempt()
-            self._fails = result.verdict is Verdict.RETRY
-            left = deadline - self._clock.now()
-            if result.verdict is not Verdict.RETRY or left <= 0:
-                return result
-            self._tally.failed("generations wait and are sent again", result.reason)
-            delay = self._sender.delay(attempts)
-            if result.retry_after is not None:
-                delay = max(result.retry_after, self._sender.delay(1))  # "0 seconds" is no leave to hammer
-            if not self._worker.pause(min(delay, left), urges):
-                return result
-            self._tally.retried()
-
-    def _settle(self, result: Result, count: int) -> None:
+    def _settle(self, result: Result, part: list[Letter]) -> None:
         if result.verdict is Verdict.DELIVERED:
-            rejected = min(result.rejected, count)  # some products count spans, of which a generation may be several
-            self._tally.delivered(count - rejected, self._clock.epoch())
+            rejected = min(
+                result.rejected, len(part)
+            )  # some products count spans, of which a generation may be several
+            self.outcomes.delivered(part, rejected)
             if rejected:
                 self._tally.dropped(Drop.REJECTED_IN_PART, rejected, result.reason)
             elif result.reason:
                 self._tally.note("generations are taken, with a remark", redact(result.reason))
         elif result.verdict is Verdict.REJECTED:
-            self._tally.dropped(Drop.REJECTED, count, result.reason)
+            self.outcomes.refused(Drop.REJECTED, part, result.reason)
+        elif self._worker.closing:
+            self.outcomes.unsent(Drop.SHUTDOWN, part, result.reason)
         else:
-            self._tally.dropped(Drop.SHUTDOWN if self._worker.closing else Drop.EXPIRED, count, result.reason)
+            self.outcomes.unsent(Drop.EXPIRED, part, result.reason, tried=True)
 
-    def _singly(self, part: list[Generation]) -> list[list[Generation]]:
+    def _singly(self, part: list[Letter]) -> list[list[Letter]]:
         """Answer a batch that cannot be encoded: one bad generation does not take the others with it."""
         if len(part) > 1:
-            return [[generation] for generation in part]
-        self._tally.dropped(Drop.ENCODE, 1, "the exporter could not encode it; see the log")
+            return [[letter] for letter in part]
+        self.outcomes.refused(Drop.ENCODE, part, "the exporter could not encode it; see the log")
         return []
 
-    def _smaller(self, part: list[Generation], reason: str) -> list[list[Generation]]:
+    def _smaller(self, part: list[Letter], reason: str) -> list[list[Letter]]:
         """Answer a batch that is too large."""
         if len(part) > 1:
             half = len(part) // 2
             return [part[:half], part[half:]]
-        if part[0].content is not None:
+        generation, receipt = part[0]
+        if generation.content is not None:
             self._tally.note("a generation is sent without its content", reason)
-            return [[replace(part[0], content=None)]]
-        self._tally.dropped(Drop.TOO_LARGE, 1, reason)
+            return [[Letter(replace(generation, content=None), receipt)]]
+        self.outcomes.refused(Drop.TOO_LARGE, part, reason)
         return []
 
     def _finish(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orobserve._guard import guard
+from orobserve._identity import is_late
 from orobserve.delivery.clock import Clock
 from orobserve.delivery.worker import weigh
 
@@ -32,7 +33,7 @@ class Hub:
         clock: Clock | None = None,
         on_drop: Callable[[str, str, int], None] | None = None,
     ) -> None:
-        self._destinations = tuple(destinations)
+        self.destinations = tuple(destinations)
         self._updatable = tuple(each for each in destinations if each.exporter.UPDATES)
         self._clock = clock or Clock()
         for destination in destinations:
@@ -41,14 +42,14 @@ class Hub:
     def offer(self, generation: Generation) -> None:
         """Queue a generation everywhere; takes microseconds and never waits."""
         weight = weigh(generation)
-        for destination in self._destinations:
+        for destination in self.destinations:
             with guard:
                 destination.offer(generation, weight)
 
     def has_room(self, generation: Generation) -> bool:
         """Tell whether every destination has room, or none to wait for: for those who can make their sender wait."""
         weight = weigh(generation)
-        return all(destination.has_room(weight) for destination in self._destinations)
+        return all(destination.has_room(weight) for destination in self.destinations)
 
     def offer_update(self, generation: Generation) -> None:
         """Queue a generation that replaces one with the same ids, where the product can do that."""
@@ -56,24 +57,28 @@ class Hub:
             with guard:
                 destination.offer(generation)
 
+    def hand_on(self, generation: Generation) -> None:
+        """Queue a record wherever it belongs: one that is late only where it can replace the first."""
+        (self.offer_update if is_late(generation) else self.offer)(generation)
+
     def flush(self, timeout: float) -> bool:
         """Send what is queued at once, everywhere; returns False if some of it is not settled after `timeout` seconds.
 
         Settled is delivered, or dropped and counted. A batch that waits for its next attempt is tried at once.
         """
         deadline = self._clock.now() + timeout
-        targets = [(destination, destination.hurry()) for destination in self._destinations]
+        targets = [(destination, destination.hurry()) for destination in self.destinations]
         waited = [destination.wait(target, deadline) for destination, target in targets]  # each, not up to the first
         return all(waited)
 
     def close(self, timeout: float) -> bool:
         """Flush, then stop for good; what is not sent after `timeout` seconds is dropped and counted."""
         deadline = self._clock.now() + timeout
-        for destination in self._destinations:
+        for destination in self.destinations:
             destination.close(deadline)
-        joined = [destination.join(deadline) for destination in self._destinations]
+        joined = [destination.join(deadline) for destination in self.destinations]
         return all(joined)
 
     def states(self) -> list[State]:
         """Return the counters of every destination."""
-        return [destination.state for destination in self._destinations]
+        return [destination.state for destination in self.destinations]

@@ -31,6 +31,7 @@ class Drop(Enum):
     REJECTED_IN_PART = "rejected_in_part"  # it took the rest of the batch
     EXPIRED = "expired"  # retried until the deadline
     SHUTDOWN = "shutdown"
+    REMOVED = "removed"  # from the ledger, by age or size, while it was still due
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class State:
 
     Attributes:
         queued: waiting, or in the batch that is being sent.
+        deferred: not sent for now, and kept in the ledger to be sent later; one may be counted several times.
         withheld: kept back by the destination's policy, as the user wants.
         dropped: by the values of `Drop`; without `rejected`.
         rejected: refused in batches that were otherwise accepted.
@@ -50,6 +52,7 @@ class State:
     queued: int
     delivered: int = 0
     retried: int = 0
+    deferred: int = 0
     withheld: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
     rejected: int = 0
@@ -70,7 +73,7 @@ class Tally:
         """Begin anew, in a forked child."""
         self._lock = threading.RLock()  # the garbage collector may end a call, and offer it, while we count
         self._dropped: Counter[str] = Counter()
-        self._delivered = self._retried = self._withheld = self._rejected = 0
+        self._delivered = self._retried = self._deferred = self._withheld = self._rejected = 0
         self._last_error: str | None = None
         self._last_delivered_at: int | None = None
         self._told: set[tuple[str, str]] = set()
@@ -84,6 +87,7 @@ class Tally:
                 queued=queued,
                 delivered=self._delivered,
                 retried=self._retried,
+                deferred=self._deferred,
                 withheld=self._withheld,
                 dropped=dict(self._dropped),
                 rejected=self._rejected,
@@ -107,17 +111,25 @@ class Tally:
         with self._lock:
             self._retried += 1
 
-    def dropped(self, why: Drop, count: int, reason: str) -> None:
-        """Count generations that are lost."""
+    def deferred(self, count: int, reason: str) -> str:
+        """Count generations that are kept to be sent later; returns the reason as it may be shown."""
+        with self._lock:
+            self._deferred += count
+        return self.failed("generations wait in the ledger and are sent later", reason)
+
+    def dropped(self, why: Drop, count: int, reason: str, *, kept: bool = False) -> str:
+        """Count generations that are lost, or kept as dead letters; returns the reason as it may be shown."""
         with self._lock:
             if why is Drop.REJECTED_IN_PART:
                 self._rejected += count
             else:
                 self._dropped[why.value] += count
-        self.failed(f"generations are lost ({why.value})", reason)
+        fate = "refused, and kept in the ledger as dead letters" if kept else "lost"
+        text = self.failed(f"generations are {fate} ({why.value})", reason)
         if self.on_drop is not None:
             with guard:
                 self.on_drop(self._name, why.value, count)
+        return text
 
     def note(self, what: str, reason: str) -> None:
         """Log something once per destination and cause."""
@@ -128,9 +140,10 @@ class Tally:
             self._told.add(cause)
         _log.warning("destination %s: %s: %s", self._name, what, reason)
 
-    def failed(self, what: str, reason: str) -> None:
-        """Remember an error, and log what follows from it."""
+    def failed(self, what: str, reason: str) -> str:
+        """Remember an error, and log what follows from it; returns the reason as it may be shown."""
         text = redact(reason)[:_LONGEST]
         with self._lock:
             self._last_error = text
         self.note(what, text)
+        return text

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from orobserve._guard import guard
 from orobserve._quiet import quiet
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from orobserve.delivery.clock import Clock
     from orobserve.generation import Generation
 
+Item = TypeVar("Item")
+_AGAIN = 30.0  # seconds after which a chore that raised is done again
+
 
 def weigh(record: Generation) -> int:
     """Return about how many characters of content a record holds: what makes some so much larger than others."""
@@ -31,7 +34,7 @@ def weigh(record: Generation) -> int:
     return sum(len(getattr(part, "content", "")) for part in parts)
 
 
-class Worker:
+class Worker(Generic[Item]):
     """Collects what is put and hands it on in batches, on a thread that the first record starts.
 
     Args:
@@ -40,14 +43,17 @@ class Worker:
         deliver: takes a batch, oldest first, never empty.
         finish: called on the thread when it ends.
         clock: the time.
+
+    Attributes:
+        chore: what the thread does between batches; returns the seconds until it wants to be done again.
     """
 
     def __init__(
         self,
         name: str,
         *,
-        take: Callable[[Generation], Generation | None],
-        deliver: Callable[[list[Generation]], None],
+        take: Callable[[Item], Item | None],
+        deliver: Callable[[list[Item]], None],
         finish: Callable[[], None],
         clock: Clock,
     ) -> None:
@@ -57,6 +63,7 @@ class Worker:
         self._finish = finish
         self._clock = clock
         self._closing_at: float | None = None
+        self.chore: Callable[[], float] | None = None
         self.capacity = 10_000  # records in the queue
         self.room = 64_000_000  # characters of content in the queue
         self.size = 100  # records in a batch
@@ -68,7 +75,7 @@ class Worker:
         lock = threading.RLock()  # the garbage collector may end a call, and put its record, while we hold it
         self._wake = threading.Condition(lock)  # for the thread
         self._settled = threading.Condition(lock)  # for those who flush and close
-        self._queue: deque[Generation] = deque()
+        self._queue: deque[tuple[Item, int]] = deque()  # and its weight
         self._weight = 0  # of the queue
         self._thread: threading.Thread | None = None
         self._wanted = 0  # the queue's length that the thread waits for
@@ -76,6 +83,8 @@ class Worker:
         self._done = 0  # records done with
         self._hurried = 0  # so many records in all are to be done with at once
         self._urges = 0
+        self._chore_at = -math.inf
+        self._asked = self._served = 0  # hurries, and those that the chore was done after
         self._finished = False
 
     @property
@@ -109,7 +118,7 @@ class Worker:
         """Whether the time to close in is over."""
         return self._closing_at is not None and self._clock.now() >= self._closing_at
 
-    def put(self, record: Generation, weight: int) -> Drop | None:
+    def put(self, record: Item, weight: int) -> Drop | None:
         """Queue a record of the given `weigh`; returns why it was not."""
         with self._wake:
             if self._closing_at is not None:
@@ -117,7 +126,7 @@ class Worker:
             if not self.has_room(weight):
                 return Drop.QUEUE_FULL
             self._weight += weight
-            self._queue.append(record)
+            self._queue.append((record, weight))
             if self._thread is None:
                 self._start()
             elif len(self._queue) == self._wanted:  # waking it for every record would cost the caller more than this
@@ -129,6 +138,18 @@ class Worker:
         with self._wake:
             is_light = not self._queue or self._weight + weight <= self.room
             return is_light and len(self._queue) < self.capacity
+
+    def start(self) -> None:
+        """Start the thread without a record, for its chore."""
+        with self._wake:
+            if self._thread is None and self._closing_at is None:
+                self._start()
+
+    def nudge(self, seconds: float) -> None:
+        """Have the chore done within so many seconds."""
+        with self._wake:
+            self._chore_at = min(self._chore_at, self._clock.now() + seconds)
+            self._wake.notify()
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
@@ -143,12 +164,14 @@ class Worker:
         with self._wake:
             self._hurried = self._done + self._busy + len(self._queue)
             self._urges += 1
+            self._asked += self.chore is not None and self._thread is not None and not self._finished
             self._wake.notify()
             return self._hurried
 
     def wait(self, target: int, deadline: float) -> bool:
         """Wait until the records of a `hurry` are done with; returns False if the deadline came first."""
-        return self._wait_until(lambda: self._done >= target, deadline)
+        asked = self._asked
+        return self._wait_until(lambda: self._done >= target and (self._served >= asked or self._finished), deadline)
 
     def close(self, deadline: float) -> None:
         """Take no more records; what is queued may be sent until the first deadline that was given."""
@@ -158,15 +181,15 @@ class Worker:
             self._urges += 1
             self._wake.notify()
 
-    def join(self, deadline: float) -> int:
-        """Wait until a closed worker is finished; returns how many records were left behind in the queue."""
+    def join(self, deadline: float) -> list[Item]:
+        """Wait until a closed worker is finished; returns the records that were left behind in the queue."""
         with self._wake:
             if self._wait_until(lambda: self._finished, deadline):
-                return 0
-            left = len(self._queue)
+                return []
+            left = [record for record, _ in self._queue]
             self._queue.clear()
             self._weight = 0
-            self._done += left
+            self._done += len(left)
             return left
 
     def _wait_until(self, reached: Callable[[], bool], deadline: float) -> bool:
@@ -212,15 +235,35 @@ class Worker:
         if batch:
             with guard:
                 self._deliver(batch)
+        self._do_chore()
         with self._settled:
             self._done += self._busy
             self._busy = 0
             self._settled.notify_all()
             return bool(self._queue) or self._closing_at is None
 
-    def _collect(self) -> list[Generation]:
-        """Wait for a batch; empty if all that came was withheld, or nothing will come."""
-        batch: list[Generation] = []
+    def _do_chore(self) -> None:
+        """Do the chore if it is due or somebody flushes; whoever nudges meanwhile is heard."""
+        if self.chore is None:
+            return
+        with self._wake:
+            asked = self._asked
+            if not self._is_chore_due():
+                return
+            self._chore_at = math.inf
+        pause = _AGAIN
+        with guard:
+            pause = self.chore()
+        with self._wake:
+            self._served = asked
+            self._chore_at = min(self._chore_at, self._clock.now() + pause)
+
+    def _is_chore_due(self) -> bool:
+        return self.chore is not None and (self._asked > self._served or self._clock.now() >= self._chore_at)
+
+    def _collect(self) -> list[Item]:
+        """Wait for a batch; empty if all that came was withheld, nothing will come, or the chore is due."""
+        batch: list[Item] = []
         due = math.inf
         while len(batch) < self.size:
             drawn, due = self._draw(self.size - len(batch), due)
@@ -229,19 +272,20 @@ class Worker:
             batch += [kept for kept in map(self._take, drawn) if kept is not None]
         return batch
 
-    def _draw(self, wanted: int, due: float) -> tuple[list[Generation], float]:
+    def _draw(self, wanted: int, due: float) -> tuple[list[Item], float]:
         """Wait for so many records, or until the batch is due; that is set by its first record."""
         with self._wake:
             while len(self._queue) < wanted and self._closing_at is None and self._done >= self._hurried:
                 now = self._clock.now()
                 if self._queue:
                     due = min(due, now + self.linger)
-                if now >= due:
+                if now >= due or self._is_chore_due():
                     break
                 self._wanted = 1 if due == math.inf else wanted
-                self._clock.wait(self._wake, None if due == math.inf else due - now)
+                until = due if self.chore is None else min(due, self._chore_at)
+                self._clock.wait(self._wake, None if until == math.inf else until - now)
             self._wanted = 0
-            drawn = [self._queue.popleft() for _ in range(min(wanted, len(self._queue)))]
-            self._weight -= sum(map(weigh, drawn))
-            self._busy += len(drawn)
-            return drawn, due
+            taken = [self._queue.popleft() for _ in range(min(wanted, len(self._queue)))]
+            self._weight -= sum(weight for _, weight in taken)
+            self._busy += len(taken)
+            return [record for record, _ in taken], due

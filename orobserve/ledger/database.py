@@ -73,6 +73,19 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Do what is in the block as one: whole, or not at all."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a ledger to read, migrating it where that is due.
 

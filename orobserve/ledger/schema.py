@@ -5,8 +5,8 @@
 - `records`: the whole record of a call as JSON, apart, so that a scan of `calls` reads none of it.
 - `daily`: sums per day (UTC), model, provider and API key. Triggers keep it, in the very transaction that writes or
   removes a call, so it cannot differ from what `calls` holds. A known-count beside each sum tells unknown from zero.
-
-A table for deliveries that are still due can be added by a further step: its key would be (destination, `calls.key`).
+- `outbox`: a row per call and destination that has not taken it yet: due, in the hands of a process (`owner`), or dead.
+  `version` is the `calls.id` that is to be sent. `destinations` has who they are for, `owners` which processes live.
 """
 
 from __future__ import annotations
@@ -83,7 +83,23 @@ END""",  # noqa: S608 - ours
   DELETE FROM daily WHERE calls = 0 AND {_SAME};
 END""",  # noqa: S608 - ours
 )
-STEPS = (_FIRST, _SECOND)
+_OUTBOX = (
+    """CREATE TABLE destinations (
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL, place TEXT NOT NULL,
+  delivered INTEGER NOT NULL DEFAULT 0, delivered_at INTEGER, reason TEXT,
+  UNIQUE (name, place)
+)""",
+    "CREATE TABLE owners (id INTEGER PRIMARY KEY, until INTEGER NOT NULL)",
+    """CREATE TABLE outbox (
+  id INTEGER PRIMARY KEY, key TEXT NOT NULL, destination INTEGER NOT NULL, version INTEGER NOT NULL,
+  due_at INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, owner INTEGER,
+  dead INTEGER NOT NULL DEFAULT 0, reason TEXT,
+  UNIQUE (key, destination)
+)""",
+    "CREATE INDEX outbox_due ON outbox (destination, due_at) WHERE owner IS NULL AND dead = 0",
+    "CREATE INDEX outbox_owned ON outbox (owner) WHERE owner IS NOT NULL",
+)
+STEPS = (_FIRST, _SECOND, _OUTBOX)
 VERSION = len(STEPS)
 
 

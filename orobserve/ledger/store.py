@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orobserve._identity import Parts, completed
-from orobserve.ledger import codec, database
+from orobserve._identity import Parts, completed, is_late
+from orobserve.ledger import codec, database, outbox
 from orobserve.ledger.columns import DAY, columns
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orobserve.generation import Generation
+    from orobserve.ledger.dispatch import Dispatch, Posted
 
 
 _CHUNK = 2_000  # calls that are removed in one go
@@ -37,15 +39,19 @@ class Store:
     Args:
         path: of the file.
         keep: how much is kept.
+        dispatch: posts each call to the destinations, if there are any.
     """
 
-    def __init__(self, path: Path, keep: Keep) -> None:
+    def __init__(self, path: Path, keep: Keep, dispatch: Dispatch | None = None) -> None:
         self.path = path
         self._keep = keep
+        self._dispatch = dispatch
         self._checked = False
 
-    def write(self, batch: Sequence[tuple[Generation, str | bytes]], now: int) -> None:
+    def write(self, batch: Sequence[tuple[Generation, str | bytes]], now: int) -> list[Posted]:
         """Write records and their JSON: when this returns they are in the file, all of them; else none is.
+
+        Returns who is to get each of them.
 
         A damaged file is set aside, and they are written to a new one.
 
@@ -61,12 +67,14 @@ class Store:
         seen = database.inode(self.path)
         try:
             self._check()
-            self._write(batch, now)
+            return self._write(batch, now)
         except sqlite3.Error as error:
             if not database.is_damage(error):
                 raise
             database.set_aside(self.path, seen if seen is not None else database.inode(self.path), str(error))
-            self._write(batch, now)
+            if self._dispatch is not None:
+                self._dispatch.reset()
+            return self._write(batch, now)
 
     def _check(self) -> None:
         if not self._checked:
@@ -74,25 +82,46 @@ class Store:
                 database.check(self.path)
             self._checked = True
 
-    def _write(self, batch: Sequence[tuple[Generation, str | bytes]], now: int) -> None:
+    def _write(self, batch: Sequence[tuple[Generation, str | bytes]], now: int) -> list[Posted]:
         with database.writing(self.path) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                for generation, written in batch:
-                    _put(connection, generation, written)
-                self._remove(connection, now)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+            with database.transaction(connection):
+                if self._dispatch is not None:
+                    self._dispatch.begin(connection, now)
+                posted = [self._put(connection, generation, written, now) for generation, written in batch]
+                lost = self._remove(connection, now)
             if self._keep.size is not None:
                 connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")  # `execute` stops after one page
+        if lost and self._dispatch is not None:
+            self._dispatch.lost(lost)
+        return posted
 
-    def _remove(self, connection: sqlite3.Connection, now: int) -> None:
-        """Remove a part of what is not to be kept; the next batch removes the next part."""
+    def _put(self, connection: sqlite3.Connection, generation: Generation, written: str | bytes, now: int) -> Posted:
+        """Write a record, unless it tells nothing that is not known; one of a call that is known replaces that."""
+        row = columns(generation)
+        found = connection.execute(
+            "SELECT id, parts, key FROM calls WHERE key = :key OR (span_id = :span_id AND started_at = :started_at) "
+            "ORDER BY key = :key DESC",
+            row,
+        ).fetchall()
+        is_update = is_late(generation)
+        if found and not is_update and Parts(row["parts"]) in Parts(found[0][1]):
+            key, version = found[0][2], found[0][0]
+        else:
+            if found:
+                row, written = _replacing(connection, generation, found)
+            key, version = row["key"], _insert(connection, row, written)
+        if self._dispatch is None:
+            return []
+        return self._dispatch.post(connection, key, version, is_known=bool(found), is_late=is_update, now=now)
+
+    def _remove(self, connection: sqlite3.Connection, now: int) -> dict[str, int]:
+        """Remove a part of what is not to be kept; the next batch removes the next part.
+
+        Returns how much of that was still due, by destination.
+        """
+        lost: Counter[str] = Counter()
         if self._keep.days is not None:
-            _remove_oldest(connection, _CHUNK, now - self._keep.days * DAY)
+            lost += _remove_oldest(connection, _CHUNK, now - self._keep.days * DAY)
         if self._keep.size is not None:
             pages, free, size = (
                 connection.execute(f"PRAGMA {name}").fetchone()[0]
@@ -102,40 +131,38 @@ class Store:
             if used > self._keep.size:
                 calls = connection.execute("SELECT ifnull(sum(calls), 0) FROM daily").fetchone()[0]
                 over = (used - self._keep.size) / used
-                _remove_oldest(connection, min(_CHUNK, max(calls // 10 + 1, int(calls * over) + 1)))
+                lost += _remove_oldest(connection, min(_CHUNK, max(calls // 10 + 1, int(calls * over) + 1)))
+        return lost
 
 
-def _remove_oldest(connection: sqlite3.Connection, number: int, before: int | None = None) -> None:
+def _remove_oldest(connection: sqlite3.Connection, number: int, before: int | None = None) -> Counter[str]:
     which = "" if before is None else "WHERE started_at < :before"
-    connection.execute(
-        f"DELETE FROM calls WHERE id IN (SELECT id FROM calls {which} ORDER BY started_at LIMIT :number)",  # noqa: S608
-        {"before": before, "number": number},
-    )
+    oldest = f"SELECT id FROM calls {which} ORDER BY started_at LIMIT :number"  # noqa: S608
+    values = {"before": before, "number": number}
+    lost = outbox.forget(connection, f"SELECT key FROM calls WHERE id IN ({oldest})", values)  # noqa: S608
+    connection.execute(f"DELETE FROM calls WHERE id IN ({oldest})", values)  # noqa: S608
+    return lost
 
 
-def _put(connection: sqlite3.Connection, generation: Generation, written: str | bytes) -> None:
-    """Write a record, unless it tells nothing that is not known; one of a call that is known replaces that."""
+def _replacing(
+    connection: sqlite3.Connection, generation: Generation, found: Sequence[tuple[int, int, str]]
+) -> tuple[dict[str, Any], str | bytes]:
+    """Remove the calls that a record completes; returns the row and the JSON that take their place."""
+    generation = completed(generation, _record(connection, found[0][0]))
     row = columns(generation)
-    found = connection.execute(
-        "SELECT id, parts FROM calls WHERE key = :key OR (span_id = :span_id AND started_at = :started_at) "
-        "ORDER BY key = :key DESC",
-        row,
-    ).fetchall()
-    if found:
-        is_late = generation.enrichment is not None and generation.enrichment.is_late
-        if not is_late and Parts(row["parts"]) in Parts(found[0][1]):
-            return
-        generation = completed(generation, _record(connection, found[0][0]))
-        row, written = columns(generation), codec.encode(generation)
-        connection.executemany("DELETE FROM calls WHERE id = ?", [(each[0],) for each in found])
-    _insert(connection, row, written)
+    for number, _, key in found:
+        connection.execute("DELETE FROM calls WHERE id = ?", (number,))
+        if key != row["key"]:
+            outbox.rename(connection, key, row["key"])
+    return row, codec.encode(generation)
 
 
-def _insert(connection: sqlite3.Connection, row: dict[str, Any], written: str | bytes) -> None:
+def _insert(connection: sqlite3.Connection, row: dict[str, Any], written: str | bytes) -> int:
     names = ", ".join(row)
     values = ", ".join(f":{name}" for name in row)
     made = connection.execute(f"INSERT INTO calls ({names}) VALUES ({values})", row)  # noqa: S608 - names of ours
     connection.execute("INSERT INTO records VALUES (?, ?)", (made.lastrowid, written))
+    return made.lastrowid or 0
 
 
 def _record(connection: sqlite3.Connection, number: int) -> Generation:

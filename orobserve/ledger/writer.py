@@ -1,6 +1,7 @@
 """From the caller's thread to the file: a queue, and a thread that writes what is in it; a destination's own worker.
 
-Nothing that goes wrong here reaches the application: what cannot be written is counted and logged.
+Nothing that goes wrong here reaches the application: what cannot be written is counted and logged, and the destinations
+get it all the same.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import os
 import sqlite3
 import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from orobserve._guard import guard
 from orobserve.delivery import privacy
@@ -18,14 +19,19 @@ from orobserve.delivery.state import Drop, State, Tally
 from orobserve.delivery.worker import Worker, weigh
 from orobserve.generation import changed
 from orobserve.ledger import codec, database
+from orobserve.ledger.dispatch import Dispatch
 from orobserve.ledger.store import Keep, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from orobserve.delivery.hub import Hub
     from orobserve.delivery.privacy import Mask
     from orobserve.generation import Generation
+    from orobserve.ledger.dispatch import Posted
+
+    Entry: TypeAlias = tuple[Generation, Generation, str | bytes]  # as it came, as it is stored, and that as JSON
 
 NAME = "ledger"
 _BATCH = 500  # records in a transaction
@@ -61,11 +67,12 @@ class Ledger:
         self.path = path
         self._keep, self._content, self._masks = keep, content, tuple(masks)
         self.clock = clock or Clock()
+        self._dispatch: Dispatch | None = None
         self._store = Store(path, keep)
         self._tally = Tally(NAME, NAME)
         self._tally.on_drop = on_drop
-        self._worker = Worker(
-            f"orobserve-{NAME}", take=self._take, deliver=self._deliver, finish=lambda: None, clock=self.clock
+        self._worker: Worker[Generation] = Worker(
+            f"orobserve-{NAME}", take=lambda given: given, deliver=self._deliver, finish=self._finish, clock=self.clock
         )
         self._worker.size, self._worker.linger = _BATCH, _LINGER
         _all.add(self)
@@ -75,11 +82,28 @@ class Ledger:
         """The counters as they stand; `delivered` is written."""
         return self._tally.state(self._worker.queued)
 
+    def deliver_to(self, hub: Hub, suspended: Callable[[], bool] = lambda: False) -> None:
+        """Hand what is written on to destinations from now on, and keep what they have not taken yet.
+
+        Args:
+            hub: the destinations.
+            suspended: tells that somebody else delivers to them.
+        """
+        self._dispatch = Dispatch(self.path, hub, clock=self.clock, nudge=self._worker.nudge, suspended=suspended)
+        self._worker.chore = self._dispatch.run
+        self._store = Store(self.path, self._keep, self._dispatch)
+
+    def start(self) -> None:
+        """Take up what earlier processes have left unsent, without waiting for the first record."""
+        if self._dispatch is not None:
+            self._worker.start()
+
     def offer(self, generation: Generation) -> None:
         """Queue a record; never waits. A late one, or one of a call that is known, completes what is stored."""
         lost = self._worker.put(generation, weigh(generation))
         if lost is not None:
             self._tally.dropped(lost, 1, "the queue is full" if lost is Drop.QUEUE_FULL else "the ledger is closed")
+            self._pass_by([generation])
 
     def has_room(self, generation: Generation) -> bool:
         """Tell whether the queue has room: for those who can make their sender wait."""
@@ -93,28 +117,28 @@ class Ledger:
         """Flush, then stop for good; what is not written after `timeout` seconds is dropped and counted."""
         deadline = self.clock.now() + timeout
         self._worker.close(deadline)
-        left = self._worker.join(deadline) if self._worker.started else 0
+        left = self._worker.join(deadline) if self._worker.started else []
         if left:
-            self._tally.dropped(Drop.SHUTDOWN, left, _NO_TIME)
+            self._tally.dropped(Drop.SHUTDOWN, len(left), _NO_TIME)
 
     def after_fork(self) -> None:
         """Begin anew in a forked child: what is queued is the parent's."""
         self._worker.reset()
         self._tally.reset()
-        self._store = Store(self.path, self._keep)
-
-    def _take(self, generation: Generation) -> Generation | None:
-        with guard:
-            if not self._content:
-                return privacy.strip(generation)
-            return privacy.mask(generation, self._masks, ())
-        self._tally.dropped(Drop.POLICY, 1, "a mask raised an error")
-        return None
+        if self._dispatch is not None:
+            self._dispatch.reset()
+        self._store = Store(self.path, self._keep, self._dispatch)
 
     def _deliver(self, batch: list[Generation]) -> None:
-        written = [pair for pair in map(self._encode, batch) if pair is not None]
+        entries = []
+        for generation in batch:
+            entry = self._encode(generation)
+            if entry is None:
+                self._pass_by([generation])
+            else:
+                entries.append(entry)
         until = self.clock.now() + _PATIENCE
-        parts = [written] if written else []
+        parts = [entries] if entries else []
         while parts:
             part = parts.pop()
             if self._write(part, until):
@@ -123,42 +147,68 @@ class Ledger:
                 parts += [[each] for each in reversed(part)]
             else:
                 self._tally.dropped(Drop.ENCODE, 1, "a record cannot be written; see the log")
+                self._pass_by([part[0][0]])
 
-    def _write(self, part: list[tuple[Generation, str | bytes]], until: float) -> bool:
+    def _write(self, part: list[Entry], until: float) -> bool:
         """Write records, or drop them where the file is at fault; returns False if one of them is."""
         is_done = False
+        posted: list[Posted] | None = None
         with guard:
             while not is_done:
                 urges = self._worker.urges
-                error = self._attempt(part)
+                posted, error = self._attempt(part)
                 is_passing = isinstance(error, sqlite3.Error) and database.is_passing(error)
                 is_done = not is_passing or self.clock.now() >= until or not self._worker.pause(_PAUSE, urges)
             if error is None:
                 self._tally.delivered(len(part), self.clock.epoch())
             else:
                 self._drop(len(part), error)
+        if is_done:
+            self._hand_on([generation for generation, _, _ in part], posted)
         return is_done
 
-    def _attempt(self, part: list[tuple[Generation, str | bytes]]) -> Exception | None:
+    def _hand_on(self, generations: list[Generation], posted: list[Posted] | None) -> None:
+        if posted is None:
+            self._pass_by(generations)
+        elif self._dispatch is not None:
+            for generation, each in zip(generations, posted, strict=True):
+                self._dispatch.hand_on(generation, each)
+
+    def _pass_by(self, generations: list[Generation]) -> None:
+        if self._dispatch is not None:
+            for generation in generations:
+                self._dispatch.pass_by(generation)
+
+    def _finish(self) -> None:
+        if self._dispatch is not None:
+            with guard:
+                self._dispatch.finish()
+
+    def _attempt(self, part: list[Entry]) -> tuple[list[Posted] | None, Exception | None]:
         """Try once; returns what is wrong with the file. What is wrong with a record is raised."""
         try:
-            self._store.write(part, self.clock.epoch())
+            return self._store.write([(stored, written) for _, stored, written in part], self.clock.epoch()), None
         except (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.DataError):
             raise
         except (sqlite3.Error, OSError, database.LedgerError) as error:
-            return error
-        return None
+            return None, error
 
     def _drop(self, count: int, error: Exception) -> None:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         why = Drop.SHUTDOWN if self._worker.closing else Drop.REJECTED
         self._tally.dropped(why, count, f"{self.path} cannot be written: {reason}")
 
-    def _encode(self, generation: Generation) -> tuple[Generation, str | bytes] | None:
+    def _encode(self, generation: Generation) -> Entry | None:
         """Return a record with its JSON; without what was said, where that has none (nested without end, say)."""
-        for each in (generation, changed(generation, content=None)):
+        stored = None
+        with guard:
+            stored = privacy.mask(generation, self._masks, ()) if self._content else privacy.strip(generation)
+        if stored is None:
+            self._tally.dropped(Drop.POLICY, 1, "a mask raised an error")
+            return None
+        for each in (stored, changed(stored, content=None)):
             with suppress(ValueError, RecursionError):
-                return each, codec.encode(each)
+                return generation, each, codec.encode(each)
         self._tally.dropped(Drop.ENCODE, 1, "it cannot be written as JSON")
         return None
 

@@ -69,7 +69,7 @@ class Captured:
         """Sort out what is held back at once, and take no more; returns how many records there was no time for."""
         deadline = self._clock.now() + timeout
         self._worker.close(deadline)
-        return self._worker.join(deadline) if self._worker.started else 0
+        return len(self._worker.join(deadline)) if self._worker.started else 0
 
     def _sort(self, batch: list[Generation]) -> None:
         urges = self._worker.urges

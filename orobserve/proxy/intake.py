@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from orobserve._guard import guard
-from orobserve._identity import completed, parts_of
+from orobserve._identity import completed, is_late, parts_of
 from orobserve.proxy.captured import Captured
 from orobserve.proxy.seen import Seen, Sight, as_update
 from orobserve.telemetry.genai import Sender, Wanted, generation_of, sender_of
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
-    from orobserve.delivery.hub import Hub
     from orobserve.generation import Generation
-    from orobserve.ledger.writer import Ledger
+    from orobserve.receivers import Receivers
     from orobserve.telemetry.received import Received
 
 
@@ -27,33 +26,32 @@ class Intake:
     """Turns spans into records and hands them to the destinations: each call once, and its update where one comes.
 
     Args:
-        hub: the destinations.
+        receivers: get every record; a ledger among them also knows what other processes of this machine captured.
         seen: what was captured in this process too, where anything was.
         every: all GenAI spans that stand for calls, not only those of OpenRouter's.
         hosts: further hosts that serve OpenRouter's API.
-        ledger: gets every record, and its updates too; it also knows what other processes of this machine captured.
         hold: seconds after a call's end in which these processes have written it there.
         listen: told of every record that is handed on.
     """
 
     def __init__(
         self,
-        hub: Hub,
+        receivers: Receivers,
         *,
         seen: Seen | None = None,
         every: bool = False,
         hosts: Iterable[str] = (),
-        ledger: Ledger | None = None,
         hold: float = 0.0,
         listen: Callable[[Generation], Any] | None = None,
     ) -> None:
-        self._hub = hub
+        self._receivers = receivers
         self._seen = Seen() if seen is None else seen
         self._wanted = Wanted(every=every, hosts=Hosts(hosts))
-        self._ledger = ledger
         self._captured = None
-        if ledger is not None:
-            self._captured = Captured(ledger, hold, self._hand_on, self._found_captured, self._has_room_beyond)
+        if receivers.ledger is not None:
+            self._captured = Captured(
+                receivers.ledger, hold, self._hand_on, self._found_captured, self._receivers.has_room
+            )
         self._listen = listen
         self.counts: Counter[str] = Counter()  # spans: new, update, known, captured, ignored, unreadable
 
@@ -105,17 +103,11 @@ class Intake:
         return 0 if self._captured is None else self._captured.close(timeout)
 
     def _has_room(self, record: Generation) -> bool:
-        return self._has_room_beyond(record) if self._captured is None else self._captured.has_room(record)
-
-    def _has_room_beyond(self, record: Generation) -> bool:
-        return self._hub.has_room(record) and (self._ledger is None or self._ledger.has_room(record))
+        return (self._receivers if self._captured is None else self._captured).has_room(record)
 
     def _hand_on(self, record: Generation) -> None:
-        is_update = record.enrichment is not None and record.enrichment.is_late
-        (self._hub.offer_update if is_update else self._hub.offer)(record)
-        if self._ledger is not None:
-            self._ledger.offer(record)
-        if not is_update and self._listen is not None:
+        self._receivers.offer(record)
+        if not is_late(record) and self._listen is not None:
             with guard:
                 self._listen(record)
 

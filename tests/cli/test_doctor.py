@@ -23,6 +23,7 @@ from orobserve.cli import examination
 from orobserve.cli.main import main
 from orobserve.delivery.destination import Destination
 from orobserve.delivery.hub import Hub
+from orobserve.receivers import Receivers
 from orobserve_exporters.console import Console
 from tests.support.intake import Answer, Intake
 from tests.telemetry.calls import record
@@ -219,7 +220,7 @@ def test_what_this_process_has_lost(capsys: pytest.CaptureFixture[str], caplog: 
     hub = Hub([destination])
     hub.close(0.0)
     hub.offer(record())
-    _runtime._state["hub"] = hub
+    _runtime._state["receivers"] = Receivers(hub=hub)
     report = told(capsys, status=1)
     (state,) = report["process"]["destinations"]
     assert (state["name"], state["queued"], state["delivered"], state["dropped"]) == ("audit", 0, 0, {"shutdown": 1})

@@ -158,7 +158,7 @@ def test_what_came_after_the_span_had_ended_is_sent_all_the_same(
 ) -> None:
     connect()
     orobserve.instrument(console=False, destinations=[destination])
-    hub = _runtime._state["hub"]
+    hub = _runtime._state["receivers"].hub
     hub.offer(CHAT)
     assert orobserve.flush()
     assert server.taken == []

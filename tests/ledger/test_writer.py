@@ -15,7 +15,6 @@ import pytest
 
 import orobserve
 from orobserve import config
-from orobserve.delivery.hub import Hub
 from orobserve.generation import Cost, Enrichment, Timing
 from orobserve.ledger import database
 from orobserve.ledger.assembly import assemble, path_of
@@ -23,6 +22,7 @@ from orobserve.ledger.query import Reader
 from orobserve.ledger.store import Keep
 from orobserve.ledger.writer import Ledger
 from orobserve.proxy.intake import Intake
+from orobserve.receivers import Receivers
 from tests.delivery.clocks import EPOCH, VirtualClock
 from tests.ledger.records import call, late
 
@@ -219,7 +219,7 @@ def test_the_receiver_completes_what_the_application_has_written(path: Path) -> 
     own, received = Ledger(path, Keep()), Ledger(path, Keep())
     own.offer(first)
     assert own.flush(20)
-    intake = Intake(Hub([]), ledger=received)
+    intake = Intake(Receivers(received))
     other = call(1, trace_id="c" * 32, span_id="d" * 16, content=None)
     assert intake.offer([call(1, cost=None, content=None), other, other]) == 3
     assert intake.close(20) == 0
@@ -235,7 +235,7 @@ def test_the_receiver_completes_what_the_application_has_written(path: Path) -> 
 
 def test_the_receiver_has_its_sender_wait_for_room(path: Path) -> None:
     ledger = Ledger(path, Keep(), clock=VirtualClock())
-    intake = Intake(Hub([]), ledger=ledger, hold=1e6)
+    intake = Intake(Receivers(ledger), hold=1e6)
     intake._captured._worker.capacity = 2  # type: ignore[union-attr]
     intake._captured._worker.size = 1  # type: ignore[union-attr]
     calls = [call(number, timing=Timing(started_at=EPOCH, ended_at=EPOCH)) for number in range(1, 6)]

@@ -16,6 +16,7 @@ from orobserve.delivery.hub import Hub
 from orobserve.delivery.settings import Shared, resolve
 from orobserve.proxy.intake import Intake
 from orobserve.proxy.receive import Receiver
+from orobserve.receivers import Receivers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +93,7 @@ class Served:
         self.records: list[Generation] = []
         self.reports: list[Report] = []
         self.hub = Hub([]) if hub is None else hub
-        self.intake = Intake(self.hub, every=every, listen=self.records.append)
+        self.intake = Intake(Receivers(hub=self.hub), every=every, listen=self.records.append)
         self._settings = {"log": self.reports.append, "patience": 0.0, **settings}
 
     @contextlib.contextmanager

@@ -14,6 +14,7 @@ from orobserve.ledger.query import Reader
 from orobserve.ledger.store import Keep
 from orobserve.ledger.writer import Ledger
 from orobserve.proxy.intake import Intake
+from orobserve.receivers import Receivers
 from tests.delivery.clocks import EPOCH, VirtualClock
 from tests.delivery.exporters import Updating, names
 from tests.delivery.servers import Server
@@ -43,7 +44,7 @@ class Receiving:
         self.clock, self.server, self.path = VirtualClock(), server, path
         self.own, self.application = Ledger(path, Keep(), clock=self.clock), Ledger(path, Keep())
         self.hub = Hub([Destination("d", Updating(server.url), lambda record: record, linger=0.0)])
-        self.intake = Intake(self.hub, ledger=self.own, hold=HOLD)
+        self.intake = Intake(Receivers(self.own, self.hub), hold=HOLD)
 
     def capture(self, record: Generation) -> None:
         self.application.offer(record)

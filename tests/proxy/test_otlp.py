@@ -16,10 +16,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 
-from orobserve.delivery.hub import Hub
 from orobserve.proxy import otlp
 from orobserve.proxy.intake import Intake
 from orobserve.proxy.otlp import Encoding
+from orobserve.receivers import Receivers
 from orobserve_exporters.otel_collector import OTelCollector
 from orobserve_exporters.webhook import Webhook
 from tests.exporters.generations import SAMPLES
@@ -233,7 +233,7 @@ def test_any_attributes_make_a_record_that_can_be_sent_on(given: dict[str, Any],
 
     attributes = {**BASE, **given} if is_whole else {**given, "server.address": "openrouter.ai"}
     made = Received(trace_id=TRACE, span_id=SPAN, name="n", start=1, end=2, scope=scope, attributes=attributes)
-    records, unreadable = Intake(Hub([])).read([made])
+    records, unreadable = Intake(Receivers()).read([made])
     assert unreadable == 0
     for record in records:
         weigh(record)

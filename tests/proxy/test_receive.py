@@ -22,6 +22,7 @@ from orobserve.delivery.hub import Hub
 from orobserve.proxy.intake import Intake
 from orobserve.proxy.receive import Receiver
 from orobserve.proxy.seen import Seen
+from orobserve.receivers import Receivers
 from tests.delivery.exporters import Names, Updating
 from tests.delivery.servers import Server
 from tests.proxy.served import JSON, PROTOBUF, Served, broadcasts, hub_of, packed, request, span
@@ -252,8 +253,8 @@ def test_a_call_comes_once(served: Served) -> None:
 
 def test_what_was_captured_here_does_not_come_again() -> None:
     seen, records = Seen(), []
-    intake = Intake(Hub([]), seen=seen, listen=records.append)
-    first, unreadable = Intake(Hub([])).read([])
+    intake = Intake(Receivers(), seen=seen, listen=records.append)
+    first, unreadable = Intake(Receivers()).read([])
     assert (first, unreadable) == ([], 0)
     receiver = Receiver(intake)
     served = Served()

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from orobserve.delivery.hub import Hub
 from orobserve.generation import (
     Cost,
     Error,
@@ -23,6 +22,7 @@ from orobserve.generation import (
 )
 from orobserve.proxy import otlp
 from orobserve.proxy.intake import Intake
+from orobserve.receivers import Receivers
 from orobserve.telemetry.genai import Sender, Wanted, generation_of, sender_of
 from orobserve.telemetry.received import Event, Received
 from orobserve.wire.route import Hosts
@@ -34,7 +34,7 @@ GENERATION = "gen-1769028024-jarGYYh8T8HnNfNLExRC"
 
 
 def received(body: bytes, encoding: otlp.Encoding) -> Generation:
-    records, unreadable = Intake(Hub([])).read(otlp.read(body, encoding).spans)
+    records, unreadable = Intake(Receivers()).read(otlp.read(body, encoding).spans)
     assert unreadable == 0
     (record,) = records
     return record
@@ -366,12 +366,12 @@ def test_a_parent_that_was_asked_for_stays() -> None:
         made({"span.type": "span"}, scope="openrouter", span_id="a" * 16, parent_span_id="b" * 16, name="Job"),
         made({"span.type": "generation", "gen_ai.request.model": "m"}, scope="openrouter", parent_span_id="a" * 16),
     ]
-    (found,), _ = Intake(Hub([])).read(spans)
+    (found,), _ = Intake(Receivers()).read(spans)
     assert (found.trace_name, found.parent_span_id) == ("Job", "b" * 16)
     assert found.request.trace is not None
     assert found.request.trace.parent_span_id == "b" * 16
     circle = [replace(spans[0], parent_span_id="a" * 16), spans[1]]
-    assert Intake(Hub([])).read(circle)[0][0].trace_name == "Job"
+    assert Intake(Receivers()).read(circle)[0][0].trace_name == "Job"
 
 
 def test_default_names_are_nobodys() -> None:
@@ -384,7 +384,7 @@ def test_default_names_are_nobodys() -> None:
             name="LLM Generation",
         ),
     ]
-    (found,), _ = Intake(Hub([])).read(spans)
+    (found,), _ = Intake(Receivers()).read(spans)
     assert (found.trace_name, found.span_name, found.name, found.parent_span_id) == (None, None, None, None)
 
 

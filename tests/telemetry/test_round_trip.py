@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orobserve.delivery.hub import Hub
 from orobserve.proxy import otlp
 from orobserve.proxy.intake import Intake
+from orobserve.receivers import Receivers
 from orobserve_exporters.arize import Arize
 from orobserve_exporters.otel_collector import OTelCollector
 from orobserve_exporters.phoenix import Phoenix
@@ -44,7 +44,7 @@ def differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
 
 
 def received(body: bytes, encoding: otlp.Encoding) -> Generation:
-    records, unreadable = Intake(Hub([])).read(otlp.read(body, encoding).spans)
+    records, unreadable = Intake(Receivers()).read(otlp.read(body, encoding).spans)
     assert unreadable == 0
     (record,) = records
     return record
