@@ -17,6 +17,7 @@ from orobserve._version import __version__
 from orobserve.errors import ConfigurationError
 from orobserve.ledger.database import LedgerError
 from orobserve.ledger.latencies import latencies
+from orobserve.ledger.outbox import delivery_states
 from orobserve.ledger.query import Reader
 from orobserve.viewer import answers, download, record
 from orobserve.viewer.gate import Gate
@@ -68,6 +69,7 @@ class Viewer:
             *(Route(f"/api/{name}", self._answering(answer)) for name, answer in _ANSWERS.items()),
             Route("/api/about", self._tell_about),
             Route("/api/latencies", self._answering(self._latencies)),
+            Route("/api/delivery", self._answering(self._delivery)),
             Route("/api/text", self._whole_text),
             Route("/download/{kind:str}.{form:str}", self._download),
             Mount("/static", _Files(directory=_STATIC)),
@@ -110,11 +112,14 @@ class Viewer:
         found: dict[str, Any] = plain(latencies(self._path, asked.wanted))
         return found
 
+    def _delivery(self, _: Reader, __: Question) -> dict[str, Any]:
+        return {"destinations": plain(delivery_states(self._path))}
+
     async def _whole_text(self, request: Request) -> Response:
         """Hand out one whole text of a call as a file."""
 
         def text(reader: Reader | None, asked: Question) -> Response:
-            found = reader and record.text_at(answers.the_call(reader, asked), answers.path_of(asked))
+            found = record.text_at(answers.the_call(reader, asked), answers.path_of(asked)) if reader else None
             if found is None:
                 raise answers.NotFoundError
             return _file(found.encode("utf-8", "surrogatepass"), "text/plain; charset=utf-8", "text.txt")

@@ -53,6 +53,7 @@ class Tab:
         self.base = url.partition("?")[0]
         self.complaints: list[str] = []
         self.page: Page = self._context.new_page()
+        self.page.set_default_timeout(15_000)
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
@@ -84,7 +85,7 @@ class Tab:
         return self.settled()
 
     def settled(self) -> Page:
-        self.page.wait_for_selector(".page:not([aria-busy])", timeout=60_000)
+        self.page.wait_for_selector(".page:not([aria-busy])", timeout=30_000)
         return self.page
 
     def query(self) -> str:
@@ -98,7 +99,6 @@ class Tab:
 
     def colour(self, variable: str) -> str:
         """Return a colour of the style sheet as a canvas has it."""
-        self.page.evaluate("0")
         script = "async name => (await import('/static/js/charts.js')).colour(name)"
         return str(self.page.evaluate(script, variable)).removeprefix("rgb(").removesuffix(")").replace(" ", "")
 

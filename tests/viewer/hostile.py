@@ -29,7 +29,7 @@ ESCAPES = "\x1b[31mred\x1b[0m \x1b]8;;http://evil.example\x07click\x1b]8;;\x07\x
 UNSEEN = "zero\u200bwidth \U000e0041\U000e0042 tags \ud83d half"
 FAMILY = "👩‍👩‍👧"
 FORMULA = '=HYPERLINK("http://evil.example","click")'
-ALL = "\n".join((SCRIPT, IMAGE, LINK, BIDI, ESCAPES, UNSEEN, FAMILY, FORMULA))
+ALL = f"{SCRIPT}\n{IMAGE}\n{LINK}\n{BIDI}\n{ESCAPES}\n{UNSEEN}\n{FAMILY}\n{FORMULA}"
 LONG = "0123456789abcdef" * (10 * 2**20 // 16)  # 10 MB
 
 

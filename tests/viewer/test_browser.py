@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orobserve.generation import Attempt, Cost, Enrichment, Error, Outcome, Request, Routing, Stats, Timing
-from tests.exporters.generations import CHAT
 from tests.ledger.records import SECOND, call, late, stored
 from tests.viewer import browsers, hostile
 from tests.viewer.browsers import Tab
@@ -63,7 +62,11 @@ def browser() -> Iterator[Browser]:
 def recent(number: int, minutes: int, **changes: Any) -> Generation:
     """Return a call that ended so long ago."""
     at = time.time_ns() - minutes * 60 * SECOND
-    return call(number, timing=Timing(started_at=at, ended_at=at + SECOND, first_chunk_at=at + SECOND // 4), **changes)
+    return call(
+        number,
+        timing=Timing(started_at=at, ended_at=at + (1 + number % 3) * SECOND, first_chunk_at=at + SECOND // 4),
+        **changes,
+    )
 
 
 def rich() -> list[Generation]:
@@ -154,7 +157,7 @@ def test_filters_are_in_the_address_and_back_works(serve: Serve, browser: Browse
         assert page.locator("tbody tr").count() == expected
         page.click("#filter-errors")
         page.wait_for_function(
-            "document.querySelectorAll('tbody tr').length === document.querySelectorAll('tr.failed').length"
+            "() => document.querySelectorAll('tbody tr').length === document.querySelectorAll('tr.failed').length"
         )
         assert "errors=1" in tab.query()
         page.go_back()
@@ -166,7 +169,7 @@ def test_filters_are_in_the_address_and_back_works(serve: Serve, browser: Browse
         page.go_forward()
         page.wait_for_selector("h2:text-is('By user')")
         page.click(".chip .remove")
-        page.wait_for_function("!document.querySelector('.chip')")
+        page.wait_for_function("() => !document.querySelector('.chip')")
         page.fill("#filter-value", "user:u-1")
         page.keyboard.press("Enter")
         page.wait_for_selector(".chip:has-text('u-1')")
@@ -177,7 +180,7 @@ def test_filters_are_in_the_address_and_back_works(serve: Serve, browser: Browse
         page.mouse.down()
         page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 60, steps=4)
         page.mouse.up()
-        page.wait_for_function("location.search.includes('until=')")
+        page.wait_for_function("() => location.search.includes('until=')")
         page.wait_for_selector("details.chosen")
 
 
@@ -194,9 +197,7 @@ def test_the_table_sorts(serve: Serve, browser: Browser) -> None:
         page.click("thead button:text-is('spend')")
         assert names.all_inner_texts() == ["m-3", "m-0", "m-2", "m-1"]  # what is unknown is last
         assert page.locator("th[aria-sort=ascending]").inner_text().startswith("spend")
-        assert page.locator("tbody tr:last-child td").first.inner_text() == "? " or "?" in page.inner_text(
-            "tbody tr:last-child"
-        )
+        assert "?" in page.inner_text("tbody tr:last-child")
 
 
 def test_a_call_that_is_made_meanwhile_appears(serve: Serve, browser: Browser, sim: Simulator, tmp_path: Path) -> None:
@@ -216,7 +217,7 @@ def test_a_call_that_is_made_meanwhile_appears(serve: Serve, browser: Browser, s
         subprocess.run(command, env=environ, check=True, capture_output=True, timeout=60, cwd=tmp_path)
         page.wait_for_selector("tbody tr:first-child:has-text('live')", timeout=20_000)
         assert page.locator("tbody tr").count() == before + 1
-        assert "$0.0003" in page.inner_text("tbody tr:first-child")
+        assert f"${sim.bill.normalize():f}" in page.inner_text("tbody tr:first-child")
 
 
 def test_a_completed_call_changes_in_its_place(serve: Serve, browser: Browser) -> None:
@@ -288,7 +289,7 @@ def test_a_call_tells_all(serve: Serve, browser: Browser) -> None:
             "Azure",
             "529",
             "820 ms",
-            "70%" if CHAT.usage is None else "60%",
+            "60%",
             "Be brief.",
             "It went well.",
         ):
@@ -300,7 +301,7 @@ def test_a_call_tells_all(serve: Serve, browser: Browser) -> None:
         assert page.evaluate("navigator.clipboard.readText()") == "gen-rich"
         page.click("#tab-record")
         assert '"total": 0.0042' in page.inner_text("#panel")
-        page.click("main a:text-is('s-4')")
+        page.click("main .facts a:has-text('s-4')")
         page.wait_for_selector("h1:has-text('Session s-4')")
         with page.expect_download() as download:
             page.click("text=Download CSV")
@@ -321,7 +322,7 @@ def test_hostile_content_does_nothing(serve: Serve, browser: Browser) -> None:
         tab.open("/calls").click("a.row-link")
         page.wait_for_selector("[role=tablist]")
         assert page.evaluate("new URLSearchParams(location.search).get('id')") == key
-        for each in page.query_selector_all("summary"):
+        for each in page.query_selector_all("main summary"):
             each.click()
         _is_harmless(tab)
         said = page.inner_text(".conversation")
@@ -359,7 +360,7 @@ def test_ten_megabytes_stay_quick(serve: Serve, browser: Browser) -> None:
         more = page.locator(".more button").last
         for times in (1, 2, 3):
             more.click()
-            page.wait_for_function(f"document.querySelectorAll('.piece').length === {times}")
+            page.wait_for_function(f"() => document.querySelectorAll('.piece').length === {times}")
         shown = page.locator(".long").last.evaluate("each => each.textContent")
         assert shown.startswith(hostile.LONG[:620_000])
         assert page.locator(".message").count() == 201
@@ -393,6 +394,6 @@ def test_the_session_of_a_key_is_named_by_its_label(serve: Serve, browser: Brows
     asked = Request(model="m", api_key_hash="b" * 64)
     with Tab(browser, serve([recent(1, 1, request=asked)]).page.url) as tab:
         page = tab.open("/?by=key")
-        page.click("table a:text-is('staging')")
+        page.click("table a:has-text('staging')")
         page.wait_for_selector(".chip:has-text('key staging')")
         assert f"key={'b' * 64}" in tab.query()

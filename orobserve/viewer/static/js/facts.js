@@ -52,7 +52,7 @@ export function copy(label, value, what = "id") {
       made.textContent = "copied";
       setTimeout(() => (made.textContent = label), 1200);
     },
-    { class: "quiet small", "aria-label": `copy the ${what}` },
+    { class: "quiet small", "aria-label": label === "copy" ? `copy the ${what}` : null },
   );
   return made;
 }
