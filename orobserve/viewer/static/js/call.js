@@ -43,7 +43,6 @@ export async function open(root, { signal, about, replace }) {
   replace();
 }
 
-
 const sheet = (title, ...body) => el("section", { class: "sheet", "aria-label": title }, el("h2", {}, title), body);
 
 function verdict(record) {

@@ -63,6 +63,9 @@ export function share(part, whole) {
   return part === null || part === undefined || !whole ? null : part / whole;
 }
 
+/** Returns the part of the tokens in that came out of a prompt cache, of the calls that tell. */
+export const cacheRate = (sums) => share(sums.cache_read_tokens, sums.told_tokens ?? sums.input_tokens);
+
 export function percent(value) {
   if (value === null || value === undefined) return "?";
   const shown = value * 100;

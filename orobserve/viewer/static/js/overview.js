@@ -2,7 +2,18 @@
 import { ask, repeat } from "./api.js";
 import { chart, swatch } from "./charts.js";
 import { el, fill, name } from "./dom.js";
-import { count, keyName, money, percent, plural, roughMoney, roughSeconds, seconds, share, short } from "./format.js";
+import {
+  cacheRate,
+  count,
+  keyName,
+  money,
+  percent,
+  plural,
+  roughMoney,
+  roughSeconds,
+  seconds,
+  short,
+} from "./format.js";
 import { empty, nothingFound } from "./empty.js";
 import { here, query, wanted } from "./place.js";
 import { downloads, sortable } from "./table.js";
@@ -19,15 +30,18 @@ export async function open(root, { signal, about, replace }) {
   const draw = async () => {
     const began = performance.now();
     const given = wanted();
-    const [sums, found, took] = await Promise.all(
-      ["sums", "series", "latencies"].map((each) => ask(each, given, signal)),
-    );
-    const taken = performance.now() - began;
+    const rest = Promise.all(["series", "latencies"].map((each) => ask(each, given, signal)));
+    rest.catch(() => {}); // it is told below, unless the sums have failed already
+    const sums = await ask("sums", given, signal);
     if (sums.missing) fill(root, empty(about));
     else if (!sums.total) fill(root, nothingFound());
-    else drawAll(root, sums, found, took, about, signal);
+    else {
+      if (!root.querySelector(".tiles")) drawAll(root, sums, null, {}, about, signal); // what is there, at once
+      replace();
+      drawAll(root, sums, ...(await rest), about, signal);
+    }
     replace();
-    return taken;
+    return performance.now() - began;
   };
   let pause = Math.max(LEAST, EASE * (await draw()));
   let cursor = null;
@@ -35,7 +49,8 @@ export async function open(root, { signal, about, replace }) {
     const found = await ask("follow", cursor === null ? {} : { cursor }, signal);
     const isNew = found.rows?.length && cursor !== null;
     cursor = found.cursor ?? 0; // no ledger: its first call is news
-    if (isNew && !document.querySelector(".tip:not([hidden])")) pause = Math.max(LEAST, EASE * (await draw()));
+    const isUsed = root.contains(document.activeElement) || document.querySelector(".tip:not([hidden])");
+    if (isNew && !isUsed) pause = Math.max(LEAST, EASE * (await draw()));
   };
   await look();
   repeat(look, () => pause, signal);
@@ -49,12 +64,12 @@ function drawAll(root, sums, found, took, about, signal) {
   signal.addEventListener("abort", () => charting.abort(), { once: true });
   const by = query().get("by") ?? "model";
   const label = (value) => (value === null ? "–" : by === "key" ? keyName(value, about.labels) : value);
-  const groups = colours(sums.groups, found.parts);
+  const groups = colours(sums.groups, found?.parts ?? []);
   fill(
     root,
     tiles(sums.total, took),
     chooser(by, groups, label),
-    charts(found, groups, label, charting.signal),
+    found ? charts(found, groups, label, charting.signal) : el("p", { class: "charts loading" }, "Adding up…"),
     table(sums, by, groups, label),
   );
 }
@@ -107,7 +122,6 @@ function charts(found, groups, label, signal) {
     values: whole.map((point) => (point ? value(point) : null)),
     text: (index) => text(value(whole[index])),
   });
-  const rate = (point) => share(point.cache_read_tokens, point.input_tokens);
   const make = (given) => chart({ axis, ...given }, signal);
   return el(
     "section",
@@ -150,7 +164,7 @@ function charts(found, groups, label, signal) {
       kind: "lines",
       rough: percent,
       most: 1,
-      series: [line("of tokens in", "--c2", rate, percent)],
+      series: [line("of tokens in", "--c2", cacheRate, percent)],
     }),
     make({
       title: "Latency",
@@ -228,8 +242,8 @@ function table(sums, by, groups, label) {
     {
       title: "cache rate",
       number: true,
-      value: (each) => share(each.cache_read_tokens, each.input_tokens),
-      cell: (each) => percent(share(each.cache_read_tokens, each.input_tokens)),
+      value: cacheRate,
+      cell: (each) => percent(cacheRate(each)),
     },
     {
       title: "cache saving",

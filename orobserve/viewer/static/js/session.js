@@ -3,7 +3,7 @@ import { ask, repeat } from "./api.js";
 import { chart } from "./charts.js";
 import { result } from "./calls.js";
 import { el, fill, name } from "./dom.js";
-import { count, moment, money, nanoseconds, percent, plural, roughMoney, share } from "./format.js";
+import { cacheRate, count, moment, money, nanoseconds, percent, plural, roughMoney, share } from "./format.js";
 import { callAddress, query } from "./place.js";
 import { downloads, scrolling } from "./table.js";
 
@@ -53,7 +53,7 @@ function drawAll(root, id, { turns, turn_count: turnCount, total }, signal) {
   const first = turns[0];
   const last = turns.at(-1);
   const switches = turns.filter((each) => each.switched).length;
-  const cached = share(total.cache_read_tokens, total.input_tokens);
+  const cached = cacheRate(total);
   const facts = [
     ["spend", money(total.cost, total.unpriced)],
     ["turns", count(turnCount)],

@@ -2,7 +2,7 @@
 import { ask } from "./api.js";
 import { el, fill, name } from "./dom.js";
 import { empty, nothingFound } from "./empty.js";
-import { count, moment, money, nanoseconds, percent, plural, share } from "./format.js";
+import { cacheRate, count, moment, money, nanoseconds, percent, plural } from "./format.js";
 import { sessionAddress, wanted } from "./place.js";
 import { sortable } from "./table.js";
 
@@ -14,7 +14,7 @@ export async function open(root, { signal, about, replace }) {
   given.set("limit", MOST);
   const found = await ask("sessions", given, signal);
   if (found.missing) return fill(root, empty(about));
-  const rate = ({ sums }) => share(sums.cache_read_tokens, sums.input_tokens);
+  const rate = ({ sums }) => cacheRate(sums);
   const columns = [
     {
       title: "session",

@@ -1,12 +1,12 @@
 // What all calls come to, in eight figures.
 import { el } from "./dom.js";
-import { count, money, percent, plural, seconds, share, short } from "./format.js";
+import { cacheRate, count, money, percent, plural, seconds, share, short } from "./format.js";
 import { address, wanted } from "./place.js";
 
 /** Returns the sums as tiles. `took`: how long calls have taken. */
 export function tiles(total, took) {
   const span = { since: wanted().get("since") }; // which the page of calls would take for another, unsaid
-  const cached = share(total.cache_read_tokens, total.input_tokens);
+  const cached = cacheRate(total);
   const saved = total.cache_saving === null ? null : ["saved ", money(total.cache_saving)];
   const hits = total.response_cache_hits
     ? [saved ? ", " : "", `${count(total.response_cache_hits)} from the response cache`]
@@ -26,7 +26,12 @@ export function tiles(total, took) {
           )
         : "OpenRouter's bill, exact",
     ),
-    tile("Calls", count(total.calls), total.errors ? plural(total.errors, "error") : "no errors", address("/calls", span)),
+    tile(
+      "Calls",
+      count(total.calls),
+      total.errors ? plural(total.errors, "error") : "no errors",
+      address("/calls", span),
+    ),
     tile(
       "Error rate",
       percent(share(total.errors, total.calls)),
