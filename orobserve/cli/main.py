@@ -8,7 +8,22 @@ import sys
 from typing import TYPE_CHECKING
 
 from orobserve._version import __version__
-from orobserve.cli import demo, destinations, doctor, probe, proxy, receive, report, run, ui
+from orobserve.cli import (
+    demo,
+    destinations,
+    doctor,
+    export,
+    probe,
+    proxy,
+    prune,
+    receive,
+    report,
+    run,
+    sessions,
+    show,
+    tail,
+    ui,
+)
 from orobserve.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -38,11 +53,16 @@ def parser() -> argparse.ArgumentParser:
     demo.add(commands)
     destinations.add(commands)
     doctor.add(commands)
+    export.add(commands)
     probe.add(commands)
     proxy.add(commands)
+    prune.add(commands)
     receive.add(commands)
     report.add(commands)
     run.add(commands)
+    sessions.add(commands)
+    show.add(commands)
+    tail.add(commands)
     ui.add(commands)
     return top
 

@@ -5,19 +5,12 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import re
 import sys
-import time
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from orobserve import config
-from orobserve.cli import table
+from orobserve.cli import selection, table
 from orobserve.errors import ConfigurationError
-from orobserve.ledger.assembly import path_of
-from orobserve.ledger.database import LedgerError
-from orobserve.ledger.filters import Filter
-from orobserve.ledger.query import Reader
 from orobserve.ledger.sums import GROUPS
 
 if TYPE_CHECKING:
@@ -27,9 +20,6 @@ if TYPE_CHECKING:
 
 _KEY = "api_key"
 _WORDS = {**{name: name for name in GROUPS}, "key": _KEY}
-_UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_SPAN = re.compile(r"(\d+)([mhdw])")
-_SHOWN = 8  # digits of a key's hash
 _HEAD = ("calls", "errors", "tokens in", "cached", "out", "reasoning", "cost")
 _FIGURES = ("input_tokens", "cache_read_tokens", "output_tokens", "reasoning_tokens")
 _EPILOG = """\
@@ -53,10 +43,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type to its
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("--by", default="model", metavar="LIST", help=f"of {', '.join(_WORDS)} (default: model)")
-    command.add_argument("--since", default="7d", metavar="WHEN", help="30m, 24h, 7d, 4w, or a day (default: 7d)")
-    for name in ("model", "provider", "user", "session", "tag"):
-        command.add_argument(f"--{name}", help=f"only this {name}" + (", a word or key=value" if name == "tag" else ""))
-    command.add_argument("--key", metavar="HASH", help="only this API key, by its SHA-256 or your label for it")
+    selection.add_filters(command, since="7d")
     command.add_argument("--json", action="store_true", help="machine-readable output")
     command.add_argument("--csv", action="store_true", help="comma-separated values")
     command.set_defaults(run=run)
@@ -66,19 +53,9 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     settings = config.load({})
     by = _groups(options.by)
-    wanted = Filter(
-        since=_since(options.since, time.time_ns()),
-        **{name: getattr(options, name) for name in ("model", "provider", "user", "session", "tag")},
-        api_key=_hash(options.key, settings.api_key_labels),
-    )
-    try:
-        with Reader(path_of(settings)) as reader:
-            found, total = reader.sums(by, wanted), reader.sums((), wanted)
-    except LedgerError as error:
-        fix = (
-            "run something with `orobserve run -- CMD`, or instrument(ledger=True); OROBSERVE_LEDGER names another file"
-        )
-        raise ConfigurationError("ledger", str(path_of(settings)), allowed=f"a ledger ({error})", fix=fix) from None
+    wanted = selection.wanted(options, settings)
+    with selection.reader(settings) as reader:
+        found, total = reader.sums(by, wanted), reader.sums((), wanted)
     names = [tuple(_named(name, each.group[name], settings.api_key_labels) for name in by) for each in found]
     if options.json:
         rows = [{**dict(zip(by, name, strict=True)), **_figures(each)} for name, each in zip(names, found, strict=True)]
@@ -98,27 +75,10 @@ def _groups(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_WORDS[word] for word in words))
 
 
-def _since(text: str, now: int) -> int:
-    """Return the time that a span before now, or a day in UTC, stands for; nanoseconds since the epoch."""
-    span = _SPAN.fullmatch(text.strip())
-    if span:
-        return now - int(span[1]) * _UNITS[span[2]] * 10**9
-    try:
-        day = datetime.fromisoformat(text.strip())
-    except ValueError:
-        fix = "for example: --since 24h"
-        raise ConfigurationError("--since", text, allowed="30m, 24h, 7d, 4w, or 2026-11-01", fix=fix) from None
-    return int((day if day.tzinfo else day.replace(tzinfo=timezone.utc)).timestamp()) * 10**9
-
-
-def _hash(given: str | None, labels: Mapping[str, str]) -> str | None:
-    return next((key for key, label in labels.items() if label == given), given)
-
-
 def _named(name: str, value: Any, labels: Mapping[str, str]) -> str | None:  # noqa: ANN401 - of any column
-    if value is None:
-        return None
-    return labels.get(value, value[:_SHOWN]) if name == _KEY else str(value)
+    if name == _KEY:
+        return selection.key_name(value, labels)
+    return None if value is None else str(value)
 
 
 def _figures(found: Sum) -> dict[str, Any]:
@@ -142,15 +102,10 @@ def _show(
     if not total:
         out.write("no calls\n")
         return
-    rows = [(*(_plain(part) for part in name), *_cells(each)) for name, each in zip(names, found, strict=True)]
+    rows = [(*name, *_cells(each)) for name, each in zip(names, found, strict=True)]
     head = (*("key" if name == _KEY else name for name in by), *_HEAD)
     table.write(out, head, rows, [""] * len(rows), range(len(by), len(head)))
     table.summarise(out, total[0])
-
-
-def _plain(text: str | None) -> str:
-    """Return a text that a terminal shows as it is: what users name themselves may hold anything."""
-    return "-" if text is None else "".join(mark if mark.isprintable() else "\ufffd" for mark in text)
 
 
 def _cells(found: Sum) -> tuple[str, ...]:

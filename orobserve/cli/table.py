@@ -1,26 +1,32 @@
-"""Plain aligned tables: colours only on a terminal, and cut to its width."""
+"""Aligned tables. On a terminal they fit its width, and rich draws them where it is there: it knows wide characters."""
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
-from typing import TYPE_CHECKING, TextIO
+from contextlib import suppress
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TextIO
 
-from orobserve.telemetry.console import money
+from orobserve.telemetry.console import is_terminal, money, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from _typeshed import SupportsWrite
 
     from orobserve import spend
     from orobserve.ledger import sums
 
 _STYLES = {"head": "\x1b[1m", "bad": "\x1b[31m", "dim": "\x1b[2m", "good": "\x1b[32m"}
 _RESET = "\x1b[0m"
+_RICH_STYLES = {"head": "bold", "bad": "red", "dim": "dim", "good": "green", "": ""}
 
 
 def coloured(stream: TextIO) -> bool:
     """Tell whether colours are welcome (https://no-color.org)."""
-    return stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return is_terminal(stream) and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
 def style(text: str, name: str, stream: TextIO) -> str:
@@ -29,20 +35,29 @@ def style(text: str, name: str, stream: TextIO) -> str:
 
 
 def write(
-    stream: TextIO, head: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str], right: Sequence[int]
+    stream: TextIO,
+    head: Sequence[str],
+    rows: Sequence[Sequence[str | None]],
+    styles: Sequence[str],
+    right: Sequence[int],
 ) -> None:
     """Write a table.
 
     Args:
         stream: where to.
         head: the column titles.
-        rows: the cells.
+        rows: the cells, as they are: what a terminal would obey is taken out here. None is `-`.
         styles: the style of each row, empty for none.
-        right: the columns that are aligned to the right.
+        right: the columns that are aligned to the right; they are not cut while others can be.
     """
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    limit = shutil.get_terminal_size().columns if stream.isatty() else 0
-    for row, name in zip((head, *rows), ("head", *styles), strict=True):
+    shown = [[plain(cell) for cell in row] for row in rows]
+    if is_terminal(stream):
+        with suppress(ModuleNotFoundError):
+            _write_rich(stream, head, shown, styles, right)
+            return
+    widths = [max(len(row[column]) for row in (head, *shown)) for column in range(len(head))]
+    limit = shutil.get_terminal_size().columns if is_terminal(stream) else 0
+    for row, name in zip((head, *shown), ("head", *styles), strict=True):
         cells = [
             cell.rjust(width) if column in right else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
@@ -53,9 +68,41 @@ def write(
         stream.write(style(line, name, stream) + "\n")
 
 
+def _write_rich(
+    stream: TextIO, head: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str], right: Sequence[int]
+) -> None:
+    from rich.console import Console  # noqa: PLC0415 - an extra
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    def cell(text: str) -> Text:
+        return Text(text, no_wrap=True, overflow="ellipsis")
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=_RICH_STYLES["head"])
+    for column, title in enumerate(head):
+        is_right = column in right
+        table.add_column(cell(title), justify="right" if is_right else "left", no_wrap=is_right, overflow="ellipsis")
+    for row, name in zip(rows, styles, strict=True):
+        table.add_row(*map(cell, row), style=_RICH_STYLES[name])
+    width = shutil.get_terminal_size().columns
+    console = Console(
+        file=stream,
+        width=width,
+        force_terminal=True,
+        color_system="standard" if coloured(stream) else None,
+        legacy_windows=False,
+    )
+    console.print(table)
+
+
 def cost(found: spend.Sum | sums.Sum) -> str:
     """Return what calls cost; `?` stands for what is not known of it."""
-    return money(found.cost) + (" + ?" if found.unpriced and found.cost is not None else "")
+    return priced(found.cost, found.unpriced)
+
+
+def priced(known: Decimal | None, unpriced: int) -> str:
+    """Return what is known of a cost, in USD, and whether that of some calls is not."""
+    return money(known) + (" + ?" if unpriced and known is not None else "")
 
 
 def summarise(stream: TextIO, total: spend.Sum | sums.Sum) -> None:
@@ -69,3 +116,12 @@ def summarise(stream: TextIO, total: spend.Sum | sums.Sum) -> None:
 def counted(count: int, noun: str) -> str:
     """Return a number and what is counted, in the plural where there is not one."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def write_csv(stream: SupportsWrite[str], head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write comma-separated values, a line a row, without what a terminal would obey. None is empty."""
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(head)
+    for row in rows:
+        cells = (f"{cell:f}" if isinstance(cell, Decimal) else cell for cell in row)
+        writer.writerow([plain(cell) if isinstance(cell, str) else cell for cell in cells])

@@ -107,7 +107,9 @@ def _word(value: object) -> str:
 
 def _text(value: object) -> str | None:
     """Return a text as the database can hold it; an empty one tells nothing."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) and value else None
+    if not isinstance(value, str) or not value:
+        return None
+    return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")  # SQLite's functions end a text at NUL
 
 
 def _whole(value: object, most: int) -> int | None:

@@ -164,26 +164,27 @@ class Dispatch:
         marks = [self._marks.popleft() for _ in range(len(self._marks))]
         if not marks and not self._path.exists():
             return _REST
+        self._count(marks, -1)
         try:
-            settled = [receipt for _, receipts, _, _ in marks for receipt in receipts if receipt.owner == self._owner]
-            is_empty = len(settled) == self.in_hand
-            claims = self._exchange(marks, {lane: wanted(lane) for lane in self._lanes}, is_empty=is_empty)
+            claims = self._exchange(marks, {lane: wanted(lane) for lane in self._lanes})
         except BaseException as error:
             self._marks.extendleft(reversed(marks))
+            self._count(marks, 1)
             if isinstance(error, sqlite3.Error) and database.is_passing(error):
                 return _PAUSE
             raise
-        self.in_hand -= len(settled)
-        for lane, receipts, _, _ in marks:
-            lane.backlog -= sum(receipt.is_backlog for receipt in receipts if receipt.owner == self._owner)
         for lane, found in claims.items():
             for each in found:
                 self._take_up(lane, each)
         return self._pause()
 
-    def _exchange(
-        self, marks: Sequence[_Mark], wanted: dict[_Lane, int], *, is_empty: bool
-    ) -> dict[_Lane, list[Claim]]:
+    def _count(self, marks: Sequence[_Mark], sign: int) -> None:
+        for lane, receipts, _, _ in marks:
+            mine = [receipt for receipt in receipts if receipt.owner == self._owner]
+            self.in_hand += sign * len(mine)
+            lane.backlog += sign * sum(receipt.is_backlog for receipt in mine)
+
+    def _exchange(self, marks: Sequence[_Mark], wanted: dict[_Lane, int]) -> dict[_Lane, list[Claim]]:
         """Write marks, and claim what is wanted, in one transaction."""
         claims: dict[_Lane, list[Claim]] = {}
         with database.writing(self._path) as connection, database.transaction(connection):
@@ -195,7 +196,7 @@ class Dispatch:
                 claims[lane] = outbox.claim(connection, lane.number, self._owner, limit, now) if limit else []
                 due_at = outbox.next_due(connection, lane.number)
                 lane.due_in = None if due_at is None else (due_at - now) / _SECOND
-            if is_empty and not any(claims.values()):
+            if not self.in_hand and not any(claims.values()):
                 outbox.leave(connection, self._owner, now)
         return claims
 

@@ -147,17 +147,19 @@ def settle(
     connection: sqlite3.Connection, destination: int, marks: Iterable[tuple[Sequence[Receipt], Fate, str]], now: int
 ) -> None:
     """Note what became of rows that were in hand; of those that their owner has lost meanwhile, nothing is."""
-    delivered, last = 0, None
+    delivered, tried, untried = 0, None, None
     for receipts, fate, reason in marks:
         delivered += len(receipts) * (fate is Fate.DELIVERED)
-        last = reason or last
+        tried = reason if fate in {Fate.DEAD, Fate.FAILED} else tried
+        untried = reason if fate is Fate.UNTRIED else untried
         for receipt in receipts:
             _settle(connection, receipt, fate, reason, now)
     if delivered:
         changed = "UPDATE destinations SET delivered = delivered + ?, delivered_at = ? WHERE id = ?"
         connection.execute(changed, (delivered, now, destination))
-    if last is not None:
-        connection.execute("UPDATE destinations SET reason = ? WHERE id = ?", (last, destination))
+    if tried is not None or untried is not None:  # what follows from a failure says less than the failure
+        changed = "UPDATE destinations SET reason = coalesce(?, reason, ?) WHERE id = ?"
+        connection.execute(changed, (tried, untried, destination))
 
 
 def _settle(connection: sqlite3.Connection, receipt: Receipt, fate: Fate, reason: str, now: int) -> None:

@@ -10,6 +10,7 @@ import os
 import sqlite3
 import weakref
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from orobserve._guard import guard
@@ -38,6 +39,7 @@ _BATCH = 500  # records in a transaction
 _LINGER = 0.5  # seconds that the first of them waits for others
 _PATIENCE = 60.0  # seconds that a batch waits for its turn among other processes
 _PAUSE = 0.05
+_REST = 30.0  # seconds before the next try to note what was delivered, where the file is at fault
 _NO_TIME = "there was no time left to write them"
 _all: weakref.WeakSet[Ledger] = weakref.WeakSet()
 
@@ -90,7 +92,7 @@ class Ledger:
             suspended: tells that somebody else delivers to them.
         """
         self._dispatch = Dispatch(self.path, hub, clock=self.clock, nudge=self._worker.nudge, suspended=suspended)
-        self._worker.chore = self._dispatch.run
+        self._worker.chore = partial(self._note, self._dispatch)
         self._store = Store(self.path, self._keep, self._dispatch)
 
     def start(self) -> None:
@@ -179,6 +181,13 @@ class Ledger:
             for generation in generations:
                 self._dispatch.pass_by(generation)
 
+    def _note(self, dispatch: Dispatch) -> float:
+        try:
+            return dispatch.run()
+        except (sqlite3.Error, OSError, database.LedgerError) as error:
+            self._tally.failed("what was delivered cannot be noted, and may be sent again", _said(error))
+            return _REST
+
     def _finish(self) -> None:
         if self._dispatch is not None:
             with guard:
@@ -194,9 +203,8 @@ class Ledger:
             return None, error
 
     def _drop(self, count: int, error: Exception) -> None:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         why = Drop.SHUTDOWN if self._worker.closing else Drop.REJECTED
-        self._tally.dropped(why, count, f"{self.path} cannot be written: {reason}")
+        self._tally.dropped(why, count, f"{self.path} cannot be written: {_said(error)}")
 
     def _encode(self, generation: Generation) -> Entry | None:
         """Return a record with its JSON; without what was said, where that has none (nested without end, say)."""
@@ -211,6 +219,10 @@ class Ledger:
                 return generation, each, codec.encode(each)
         self._tally.dropped(Drop.ENCODE, 1, "it cannot be written as JSON")
         return None
+
+
+def _said(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def _after_fork() -> None:

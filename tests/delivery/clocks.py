@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from orobserve.delivery.clock import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 EPOCH = 1_800_000_000 * 10**9
 _TIMEOUT = 10.0  # real seconds: what takes longer has gone wrong
@@ -29,6 +30,7 @@ class VirtualClock(Clock):
         self._owner = threading.current_thread()
         self._state = threading.Condition()
         self._waiting: dict[threading.Thread, threading.Condition] = {}
+        self._inside: dict[threading.Thread, threading.Condition | None] = {}  # what destinations' threads wait for
 
     def now(self) -> float:
         return self.seconds
@@ -43,6 +45,17 @@ class VirtualClock(Clock):
             else:
                 assert condition.wait(_TIMEOUT), "nothing happened"
             return
+        thread = threading.current_thread()
+        with self._state:
+            self._inside[thread] = condition
+            self._state.notify_all()
+        try:
+            self._wait(condition, seconds)
+        finally:
+            with self._state:
+                self._inside[thread] = None
+
+    def _wait(self, condition: threading.Condition, seconds: float | None) -> None:
         if seconds is None:
             condition.wait()
             return
@@ -72,3 +85,18 @@ class VirtualClock(Clock):
         for condition in waiting:
             with condition:
                 condition.notify_all()
+
+    def step(self, seconds: float, threads: Callable[[], Iterable[threading.Thread]]) -> None:
+        """Let time pass, and return when all those threads have done what was due, and wait."""
+
+        def are_at_rest() -> bool:
+            # A thread that was notified is no longer among its condition's waiters, though it has not gone on yet.
+            waits = (self._inside.get(thread) for thread in threads() if thread.is_alive())
+            return all(condition is not None and condition._waiters for condition in waits)  # type: ignore[attr-defined]
+
+        self.advance(seconds)
+        until = time.monotonic() + _TIMEOUT
+        with self._state:
+            while not are_at_rest():
+                assert time.monotonic() < until, "a thread does not come to rest"
+                self._state.wait(0.002)  # a thread says that it will wait a moment before it does

@@ -40,6 +40,14 @@ PAID = Cost(charged=0.25, total=0.25)
             {"timing": Timing(started_at=STARTED, ended_at=STARTED + 10**9, first_chunk_at=STARTED + 250_000_000)},
             "openai/gpt-4o · ? tokens · ? · 1.00 s · first chunk 0.25 s",
         ),
+        (
+            {
+                "timing": Timing(started_at=STARTED, ended_at=STARTED + 10**9, first_chunk_at=STARTED + 500_000_000),
+                "usage": Usage(input_tokens=5, output_tokens=20),
+            },
+            "openai/gpt-4o · 5 → 20 tokens · ? · 1.00 s · first chunk 0.50 s · 40 tok/s",
+        ),
+        ({"provider": "\x1b[2J\u202e\n"}, "openai/gpt-4o · via \ufffd[2J\ufffd\ufffd · ? tokens · ? · 1.00 s"),
         ({"cache": CacheInfo(status="hit")}, "openai/gpt-4o · ? tokens · ? · 1.00 s · cache hit"),
         ({"error": Error(type="rate_limit_exceeded")}, "openai/gpt-4o · ? tokens · ? · 1.00 s · rate_limit_exceeded"),
         ({"outcome": Outcome.CANCELLED}, "openai/gpt-4o · ? tokens · ? · 1.00 s · cancelled"),

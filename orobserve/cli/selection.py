@@ -1,0 +1,135 @@
+"""What all commands over the ledger share: which calls are meant, the open ledger, and how things are named."""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+from orobserve.errors import ConfigurationError
+from orobserve.ledger.assembly import path_of
+from orobserve.ledger.database import LedgerError
+from orobserve.ledger.filters import Filter
+from orobserve.ledger.query import Reader
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Mapping
+
+    from orobserve.config import Config
+
+_UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_SPAN = re.compile(r"(\d{1,9})([mhdw])")
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_SHOWN = 8  # digits of a key's hash
+_WHEN = "30m, 24h, 7d, 4w, or a day as 2026-11-01 (UTC)"
+
+
+def add_filters(parser: argparse.ArgumentParser, *, since: str | None = None) -> None:
+    """Add the options that say which calls are meant.
+
+    Args:
+        parser: of the command.
+        since: the default of `--since`; None: from the beginning.
+    """
+    parser.add_argument(
+        "--since", default=since, metavar="WHEN", help=f"{_WHEN} (default: {since or 'from the beginning'})"
+    )
+    parser.add_argument("--until", metavar="WHEN", help="likewise (default: now)")
+    for name in ("model", "provider", "user", "session", "tag"):
+        parser.add_argument(f"--{name}", help=f"only this {name}" + (", a word or key=value" if name == "tag" else ""))
+    parser.add_argument("--key", metavar="HASH", help="only this API key, by its SHA-256 or your label for it")
+    parser.add_argument("--errors", action="store_true", help="only calls that failed")
+
+
+def wanted(options: argparse.Namespace, settings: Config) -> Filter:
+    """Return which calls the options mean.
+
+    Raises:
+        ConfigurationError: a time cannot be read.
+    """
+    now = time.time_ns()
+    return Filter(
+        since=moment("--since", options.since, now),
+        until=moment("--until", options.until, now),
+        **{name: getattr(options, name) for name in ("model", "provider", "user", "session", "tag")},
+        api_key=_hash(options.key, settings.api_key_labels),
+        error=True if options.errors else None,
+    )
+
+
+@contextmanager
+def reader(settings: Config) -> Iterator[Reader]:
+    """Open the ledger, as long as the block lasts.
+
+    Raises:
+        ConfigurationError: there is none, or it cannot be read; the text says how one begins.
+    """
+    try:
+        with Reader(path_of(settings)) as opened:
+            yield opened
+    except LedgerError as error:
+        raise no_ledger(settings, error) from None
+
+
+def no_ledger(settings: Config, error: LedgerError) -> ConfigurationError:
+    """Return what to tell whoever has no ledger that can be used."""
+    fix = "run something with `orobserve run -- CMD`, or instrument(ledger=True); OROBSERVE_LEDGER names another file"
+    return ConfigurationError("ledger", str(path_of(settings)), allowed=f"a ledger ({error})", fix=fix)
+
+
+def moment(option: str, text: str | None, now: int) -> int | None:
+    """Return the time that a span before now, or a day in UTC, stands for; nanoseconds since the epoch.
+
+    Args:
+        option: its name, for the error.
+        text: as it was given; None: no time.
+        now: nanoseconds since the epoch.
+
+    Raises:
+        ConfigurationError: it is no time.
+    """
+    if text is None:
+        return None
+    span = _SPAN.fullmatch(text.strip())
+    if span:
+        return max(0, now - int(span[1]) * _UNITS[span[2]] * 10**9)
+    try:
+        day = datetime.fromisoformat(text.strip())
+    except ValueError:
+        fix = f"for example: {option} 24h"
+        raise ConfigurationError(option, text, allowed=_WHEN, fix=fix) from None
+    return int((day if day.tzinfo else day.replace(tzinfo=timezone.utc)).timestamp()) * 10**9
+
+
+def count(text: str) -> int:
+    """Read a number that is not negative; for argparse."""
+    found = int(text)
+    if found < 0:
+        raise ValueError(text)
+    return found
+
+
+def clock(at: int) -> str:
+    """Return a time, in nanoseconds since the epoch, as the clock on the wall shows it."""
+    return f"{_local(at):%Y-%m-%d %H:%M:%S}"
+
+
+def utc(at: int) -> str:
+    """Return a time, in nanoseconds since the epoch, as machines like it: ISO 8601, UTC, to the microsecond."""
+    return f"{_EPOCH + timedelta(microseconds=at // 1000):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def _local(at: int) -> datetime:
+    return (_EPOCH + timedelta(microseconds=at // 1000)).astimezone()
+
+
+def key_name(hash_: str | None, labels: Mapping[str, str]) -> str | None:
+    """Return how a key is shown: the user's label for it, or the beginning of its hash."""
+    return None if hash_ is None else labels.get(hash_, hash_[:_SHOWN])
+
+
+def _hash(given: str | None, labels: Mapping[str, str]) -> str | None:
+    return next((key for key, label in labels.items() if label == given), given)
