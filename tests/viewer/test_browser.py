@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -51,6 +52,13 @@ PAGES = {
 }
 
 
+@pytest.fixture
+def nobody() -> str:
+    """Return an address at which nobody answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/calls"
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_api.sync_playwright() as playwright:
@@ -67,6 +75,18 @@ def recent(number: int, minutes: int, **changes: Any) -> Generation:
         timing=Timing(started_at=at, ended_at=at + (1 + number % 3) * SECOND, first_chunk_at=at + SECOND // 4),
         **changes,
     )
+
+
+def observed(sim: Simulator, ledger: Path) -> dict[str, str]:
+    """Return the environment of a program whose calls go to the simulator and into a ledger."""
+    named = {"OPENROUTER_BASE_URL": sim.url, "OROBSERVE_HOSTS": sim.root, "OROBSERVE_LEDGER": str(ledger)}
+    return {**os.environ, **named}
+
+
+def run(folder: Path, environ: dict[str, str]) -> None:
+    """Run the program in a folder, observed."""
+    command = [sys.executable, "-m", "orobserve", "run", "--", sys.executable, "app.py"]
+    subprocess.run(command, env=environ, check=True, capture_output=True, timeout=60, cwd=folder)
 
 
 def rich() -> list[Generation]:
@@ -202,22 +222,41 @@ def test_the_table_sorts(serve: Serve, browser: Browser) -> None:
 
 def test_a_call_that_is_made_meanwhile_appears(serve: Serve, browser: Browser, sim: Simulator, tmp_path: Path) -> None:
     served = serve(rich())
-    program = tmp_path / "app.py"
-    program.write_text(CALL)
-    environ = {
-        **os.environ,
-        "OPENROUTER_BASE_URL": sim.url,
-        "OROBSERVE_HOSTS": sim.root,
-        "OROBSERVE_LEDGER": str(served.path),
-    }
-    command = [sys.executable, "-m", "orobserve", "run", "--", sys.executable, str(program)]
+    (tmp_path / "app.py").write_text(CALL)
     with Tab(browser, served.page.url) as tab:
         page = tab.open("/calls")
         before = page.locator("tbody tr").count()
-        subprocess.run(command, env=environ, check=True, capture_output=True, timeout=60, cwd=tmp_path)
+        run(tmp_path, observed(sim, served.path))
         page.wait_for_selector("tbody tr:first-child:has-text('live')", timeout=20_000)
         assert page.locator("tbody tr").count() == before + 1
         assert f"${sim.bill.normalize():f}" in page.inner_text("tbody tr:first-child")
+
+
+def test_delivery_is_told_by_destination(
+    serve: Serve, browser: Browser, sim: Simulator, tmp_path: Path, nobody: str
+) -> None:
+    served = serve([])
+    environ = observed(sim, served.path)
+    (tmp_path / "app.py").write_text(CALL)
+    (tmp_path / "orobserve.toml").write_text(f"""
+[[destinations]]
+type = "file"
+config = {{ path = "{tmp_path / "spans.jsonl"}" }}
+
+[[destinations]]
+type = "webhook"
+name = "<b>down</b>"
+config = {{ url = "{nobody}" }}
+""")
+    with Tab(browser, served.page.url) as tab:
+        page = tab.open("/delivery")
+        run(tmp_path, environ)
+        row = "tbody tr:has-text('{}')"
+        page.wait_for_selector(row.format("file") + ":has-text('fine')", timeout=20_000)
+        page.wait_for_selector(row.format("<b>down</b>") + ":has-text('due')")
+        assert tab.findings() == []
+    with Tab(browser, serve(rich()).page.url) as tab:
+        assert "No destinations" in tab.open("/delivery").inner_text("main")
 
 
 def test_a_completed_call_changes_in_its_place(serve: Serve, browser: Browser) -> None:
