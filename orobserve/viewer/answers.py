@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import datetime, timezone
 from decimal import Decimal
 from itertools import islice
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from orobserve.generation import Generation
     from orobserve.ledger.query import Reader, Row
+    from orobserve.ledger.series import Point
     from orobserve.viewer.questions import Question
 
 _ROWS, _MOST_ROWS = 100, 1_000
@@ -54,7 +54,7 @@ def series(reader: Reader, asked: Question) -> dict[str, Any]:
         "since": since // length * length // _MILLION,
         "until": -(-until // length) * length // _MILLION,
         "points": [_point(each) for each in points],
-        "parts": [{**_point(each), "name": each.group} for each in parts],
+        "parts": [_part(each) for each in parts],
     }
 
 
@@ -150,8 +150,16 @@ def _axis(reader: Reader, asked: Question) -> tuple[int, int]:
     return int(datetime(first.year, first.month, first.day, tzinfo=timezone.utc).timestamp()) * 10**9, until
 
 
-def _point(found: Any) -> dict[str, Any]:  # noqa: ANN401 - of the ledger's series
-    return {**plain(found.sums), **plain(replace(found, sums=None)), "start": found.start // _MILLION}
+def _point(found: Point) -> dict[str, Any]:
+    point = plain(found)
+    return {**point, **point.pop("sums"), "start": found.start // _MILLION}
+
+
+def _part(found: Point) -> dict[str, Any]:
+    """Return what is drawn of a group: little, since there are many."""
+    start, counted = found.start // _MILLION, found.sums
+    told = {"cost": plain(counted.cost), "calls": counted.calls, "errors": counted.errors, "unpriced": counted.unpriced}
+    return {"start": start, "name": found.group, **told}
 
 
 def _turns(rows: Sequence[Row]) -> list[dict[str, Any]]:

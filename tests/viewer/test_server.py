@@ -6,8 +6,10 @@ import csv
 import io
 import json
 import time
+from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -53,8 +55,10 @@ def test_only_the_token_lets_a_browser_in(serve: Serve) -> None:
         assert token not in cookie + answer.headers["refresh"] + answer.text
         assert len(token) >= 32
         assert stranger.get("/api/calls").json() == {"missing": True}
-        assert stranger.get(f"//evil.example/?token={token}").headers["refresh"] == "0; url=/evil.example/"
     assert serve([]).page.url.partition("token=")[2] != token
+    with closing(HTTPConnection("127.0.0.1", int(httpx.URL(served.page.address).port or 0))) as connection:
+        connection.request("GET", f"//evil.example/?token={token}")  # an address that a client would not write so
+        assert connection.getresponse().headers["refresh"] == "0; url=/evil.example/"
 
 
 def test_other_hosts_and_other_pages_are_refused(serve: Serve) -> None:

@@ -1,7 +1,7 @@
 // One call, all of it: time, attempts, tokens, cost, routing, caches, what was said, and the record itself.
 import { ask } from "./api.js";
 import { el, fill, name } from "./dom.js";
-import { copy, pair, rowsOf, text } from "./facts.js";
+import { copy, pair, rowsOf, text, wordsOf } from "./facts.js";
 import { count, keyName, money, nanoseconds, percent, seconds, share } from "./format.js";
 import { address, query, sessionAddress } from "./place.js";
 import { said } from "./said.js";
@@ -207,8 +207,6 @@ function identity(record, about) {
           el("a", { href: address("/", { key: hash }), title: `SHA-256 ${hash}` }, name(keyName(hash, about.labels))),
         )
       : null,
-    Object.entries(record.tags ?? {}).map(([title, value]) =>
-      pair(title, name(typeof text(value) === "string" ? text(value) : JSON.stringify(value))),
-    ),
+    Object.entries(record.tags ?? {}).map(([title, value]) => pair(title, name(wordsOf(value)))),
   );
 }

@@ -92,6 +92,7 @@ function options(given, width, tip) {
     cursor: {
       sync: turns ? undefined : { key: SYNC },
       drag: { x: !turns, y: false, setScale: false },
+      y: false,
       points: { show: !isBars },
     },
     scales: {
@@ -138,7 +139,7 @@ function look(series, isBars, turns) {
 
 function drawTip(plot, given, tip) {
   const { idx: index, left } = plot.cursor;
-  tip.hidden = index === null || index === undefined || left < 0;
+  tip.hidden = index === null || index === undefined || left < 0 || !plot.over.matches(":hover"); // the others only follow
   if (tip.hidden) return;
   const rows = given.series.filter(
     (each) =>

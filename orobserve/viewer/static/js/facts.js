@@ -37,9 +37,13 @@ function plainValue(value) {
   if (typeof text(value) === "string") return name(text(value));
   if (typeof value === "number") return count(value);
   if (typeof value === "boolean") return value ? "yes" : "no";
-  if (Array.isArray(value) && value.every((each) => typeof text(each) === "string"))
-    return name(value.map(text).join(", "));
-  return name(JSON.stringify(value));
+  return name(wordsOf(value));
+}
+
+/** Returns a value as words: a list of texts with commas, anything else that is no text as JSON. */
+export function wordsOf(value) {
+  if (Array.isArray(value) && value.every((each) => typeof text(each) === "string")) return value.map(text).join(", ");
+  return typeof text(value) === "string" ? text(value) : JSON.stringify(value);
 }
 
 /** Returns a button that copies a text. */

@@ -45,7 +45,11 @@ export function listen(dialog, opener) {
 
   document.addEventListener("keydown", (event) => {
     const isField = event.target.closest?.("input, select, textarea");
-    if (event.key === "Escape" && isField) return event.target.blur();
+    if (event.key === "Escape") {
+      document.querySelectorAll("#filters details[open]").forEach((each) => each.removeAttribute("open"));
+      if (isField) event.target.blur();
+      return;
+    }
     if (isField || event.ctrlKey || event.metaKey || event.altKey || dialog.open) return;
     if (begun && Date.now() - begun < PATIENCE && PLACES[event.key]) {
       go(address(PLACES[event.key][0]));

@@ -113,6 +113,9 @@ theme.addEventListener("click", () => {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => dispatchEvent(new Event("theme")));
 
 document.addEventListener("click", follow);
+document.addEventListener("click", (event) => {
+  for (const each of document.querySelectorAll("#filters details[open]")) each.open = each.contains(event.target);
+});
 addEventListener("popstate", show);
 addEventListener("place", show);
 theme.textContent = `Theme: ${document.documentElement.dataset.theme ?? "auto"}`;
