@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import webbrowser
 from typing import Any
@@ -14,7 +15,7 @@ from orobserve.ledger.assembly import path_of
 
 _EPILOG = """\
 examples:
-  orobserve ui                        opens a browser, where this is a terminal
+  orobserve ui                        opens a browser, where there is a screen
   orobserve ui --no-open --port 9000  prints the address only
   OROBSERVE_LEDGER=team.db orobserve ui
 
@@ -56,10 +57,15 @@ def run(options: argparse.Namespace) -> int:
     else:
         sys.stdout.write(f"orobserve ui on {page.url}\n  over {path_of(settings)}; Ctrl-C ends it\n")
     sys.stdout.flush()
-    if sys.stdout.isatty() and not (options.no_open or options.json):
+    if sys.stdout.isatty() and _has_screen() and not (options.no_open or options.json):
         webbrowser.open(page.url)  # the socket is bound: its first request waits until the server runs
     page.run()
     return 0
+
+
+def _has_screen() -> bool:
+    """Tell whether a browser would have a window: one without would take the terminal for itself."""
+    return sys.platform in {"win32", "darwin"} or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _port(text: str | None) -> int | None:

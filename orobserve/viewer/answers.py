@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timezone
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
     from orobserve.generation import Generation
     from orobserve.ledger.query import Reader, Row
     from orobserve.ledger.series import Point
+    from orobserve.ledger.sums import Sum
     from orobserve.viewer.questions import Question
 
 _ROWS, _MOST_ROWS = 100, 1_000
-_TURNS = 1_000  # of a session that are shown
+_TURNS = 1_000  # of a session that are shown, the last ones
 _GROUPS = 500
+_EXACT = Context(prec=60)  # all digits that a sum of the ledger has
 _MILLION = 10**6  # nanoseconds of a millisecond
 
 
@@ -99,12 +102,14 @@ def sessions(reader: Reader, asked: Question) -> dict[str, Any]:
 
 
 def session(reader: Reader, asked: Question) -> dict[str, Any]:
-    """Return the calls of a session, oldest first, each with what the session had cost by then."""
+    """Return the last calls of a session, oldest first, each with what the session had cost by then."""
     wanted = Filter(session=asked.text("id"))
-    rows = list(reversed(reader.rows(wanted, limit=None)))
+    rows = list(reversed(reader.rows(wanted, limit=_TURNS)))
     if not rows:
         raise NotFoundError
-    return {"turns": _turns(rows)[-_TURNS:], "turn_count": len(rows), "total": plain(reader.sums((), wanted)[0])}
+    until = replace(wanted, until=rows[-1].started_at + 1)  # what has come since the rows were read does not count
+    total = reader.sums((), until)[0]
+    return {"turns": _turns(rows, total), "total": plain(total)}
 
 
 def values(reader: Reader, asked: Question) -> dict[str, Any]:
@@ -162,12 +167,18 @@ def _part(found: Point) -> dict[str, Any]:
     return {"start": start, "name": found.group, **told}
 
 
-def _turns(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    cost, unpriced, provider, turns = Decimal(0), 0, None, []
-    for row in rows:
-        cost += row.cost or 0
-        unpriced += row.cost is None and not row.failed
-        is_switch = provider is not None and row.provider is not None and row.provider != provider
-        turns.append({**plain(row), "running_cost": f"{cost:f}", "running_unpriced": unpriced, "switched": is_switch})
-        provider = row.provider or provider
+def _turns(rows: Sequence[Row], total: Sum) -> list[dict[str, Any]]:
+    """Return the rows with the sums until then: what `total` holds besides these rows came before them."""
+    known = [row.cost for row in rows if row.cost is not None]
+    unpriced = total.unpriced - len([row for row in rows if row.cost is None and not row.failed])
+    turns, provider = [], None
+    with localcontext(_EXACT):
+        cost = None if total.calls == len(rows) else (total.cost or 0) - sum(known, Decimal(0))
+        for row in rows:
+            cost = cost if row.cost is None else (cost or 0) + row.cost
+            unpriced += row.cost is None and not row.failed
+            switched = None not in {provider, row.provider} and row.provider != provider
+            told = {"running_cost": plain(cost), "running_unpriced": unpriced, "switched": switched}
+            turns.append({**plain(row), **told})
+            provider = row.provider or provider
     return turns

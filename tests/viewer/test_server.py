@@ -17,6 +17,7 @@ import pytest
 
 from orobserve.generation import Cost, Outcome, Request, Timing
 from orobserve.ledger.query import Reader
+from orobserve.viewer import answers
 from tests.exporters.generations import STARTED_AT
 from tests.ledger.records import DAY, MODELS, SECOND, call, exact, late, priced
 from tests.viewer import hostile
@@ -207,18 +208,31 @@ def test_older_calls_come_by_the_page(serve: Serve) -> None:
 def test_a_session_adds_up(serve: Serve) -> None:
     asked = Request(model="m", session_id="chat/1 ?&#\u202e")
     providers = ["A", "A", None, "B", "A"]
-    costs = [0.1, 0.2, None, 0.7, 1e-9]
+    costs = [None, 0.2, 0.1, 0.7, 1e-9]
     turns = [
         replace(priced(number, cost), provider=provider, request=asked)
         for number, (cost, provider) in enumerate(zip(costs, providers, strict=True))
     ]
     found = serve([*turns, call(50)]).ask("session", id=asked.session_id)
-    assert [Decimal(turn["running_cost"]) for turn in found["turns"]] == [
-        exact([cost for cost in costs[: number + 1] if cost is not None]) for number in range(5)
+    assert [Decimal(turn["running_cost"]) for turn in found["turns"][1:]] == [
+        exact([cost for cost in costs[: number + 1] if cost is not None]) for number in range(1, 5)
     ]
-    assert [turn["running_unpriced"] for turn in found["turns"]] == [0, 0, 1, 1, 1]
+    assert found["turns"][0]["running_cost"] is None  # unknown, and not 0
+    assert [turn["running_unpriced"] for turn in found["turns"]] == [1, 1, 1, 1, 1]
     assert [turn["switched"] for turn in found["turns"]] == [False, False, False, True, True]
     assert Decimal(found["total"]["cost"]) == Decimal(found["turns"][-1]["running_cost"])
+
+
+def test_a_session_of_many_turns_shows_the_last_ones(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "_TURNS", 3)
+    asked = Request(model="m", session_id="long")
+    costs = [1e-27, None, 900_000.1, 0.3, None, 7.0]
+    served = serve([replace(priced(number, cost), request=asked) for number, cost in enumerate(costs)])
+    found = served.ask("session", id="long")
+    assert found["total"]["calls"] == 6
+    expected = [exact([cost for cost in costs[:end] if cost is not None]) for end in (4, 5, 6)]
+    assert [Decimal(turn["running_cost"]) for turn in found["turns"]] == expected
+    assert [turn["running_unpriced"] for turn in found["turns"]] == [1, 2, 2]
 
 
 def test_sessions(serve: Serve) -> None:

@@ -65,12 +65,11 @@ export async function open(root, { signal, about, replace }) {
     cursor = found.cursor ?? cursor;
     found.rows.forEach((row) => put(row, true));
     if (found.rows.length) news.textContent = `${found.rows.length} new or completed`;
-    for (const key of [...rows.keys()].slice(0, Math.max(0, rows.size - MOST)))
-      if (!rows.get(key).contains(document.activeElement)) forget(key);
+    while (rows.size > MOST) forget(body.lastElementChild);
   };
-  const forget = (key) => {
-    rows.get(key).remove();
-    rows.delete(key);
+  const forget = (row) => {
+    rows.delete(row.dataset.key);
+    row.remove();
   };
 
   let { older } = first;

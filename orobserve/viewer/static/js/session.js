@@ -49,7 +49,8 @@ export async function open(root, { signal, replace }) {
   );
 }
 
-function drawAll(root, id, { turns, turn_count: turnCount, total }, signal) {
+function drawAll(root, id, { turns, total }, signal) {
+  const turnCount = total.calls;
   const first = turns[0];
   const last = turns.at(-1);
   const switches = turns.filter((each) => each.switched).length;
