@@ -1,7 +1,7 @@
 // Figures as people read them. Unknown is `?`, never 0; money keeps all its digits.
 import { el } from "./dom.js";
 
-/** Returns dollars with all their digits: those after the fourth decimal small. `unpriced`: calls that are not in it. */
+/** Returns dollars with all their digits: those that matter little small. `unpriced`: calls that are not in it. */
 export function money(text, unpriced = 0) {
   const made = el("span", { class: "money" });
   if (text === null || text === undefined) made.append("?");
@@ -9,8 +9,9 @@ export function money(text, unpriced = 0) {
     const sign = text.startsWith("-") ? "−" : "";
     const [whole, decimals = ""] = text.replace("-", "").split(".");
     const all = decimals.replace(/0+$/, "").padEnd(2, "0");
-    made.append(`${sign}$${Number(whole) > 999 ? BigInt(whole).toLocaleString("en-US") : whole}.${all.slice(0, 4)}`);
-    if (all.length > 4) made.append(el("span", { class: "fine" }, all.slice(4)));
+    const large = whole.length > 2 ? 2 : Math.max(4, whole === "0" ? all.search(/[1-9]/) + 2 : 0); // digits
+    made.append(`${sign}$${BigInt(whole).toLocaleString("en-US")}.${all.slice(0, large)}`);
+    if (all.length > large) made.append(el("span", { class: "fine" }, all.slice(large)));
   }
   if (unpriced && text !== null)
     made.append(
@@ -32,7 +33,7 @@ export function short(value) {
     [1e3, "k"],
   ]) {
     if (Math.abs(value) >= size)
-      return `${(value / size).toFixed(value / size < 10 ? 2 : 1).replace(/\.0+$/, "")}${unit}`;
+      return `${(value / size).toFixed(value / size < 10 ? 2 : 1).replace(/\.?0+$/, "")}${unit}`;
   }
   return String(Math.round(value * 100) / 100);
 }
