@@ -51,13 +51,14 @@ def series(reader: Reader, asked: Question) -> dict[str, Any]:
     step = step_of(since, until)
     points = reader.series(step, None, asked.wanted)
     parts = reader.series(step, asked.by, asked.wanted)
+    told = _point if asked.given.get("each") == "1" else _part
     length = STEPS[step]
     return {
         "step": length // _MILLION,
         "since": since // length * length // _MILLION,
         "until": -(-until // length) * length // _MILLION,
         "points": [_point(each) for each in points],
-        "parts": [_part(each) for each in parts],
+        "parts": [told(each) for each in parts],
     }
 
 
@@ -157,11 +158,11 @@ def _axis(reader: Reader, asked: Question) -> tuple[int, int]:
 
 def _point(found: Point) -> dict[str, Any]:
     point = plain(found)
-    return {**point, **point.pop("sums"), "start": found.start // _MILLION}
+    return {**point, **point.pop("sums"), "start": found.start // _MILLION, "name": found.group}
 
 
 def _part(found: Point) -> dict[str, Any]:
-    """Return what is drawn of a group: little, since there are many."""
+    """Return what is drawn of a group, unless all is asked for: little, since there are many."""
     start, counted = found.start // _MILLION, found.sums
     told = {"cost": plain(counted.cost), "calls": counted.calls, "errors": counted.errors, "unpriced": counted.unpriced}
     return {"start": start, "name": found.group, **told}

@@ -71,7 +71,8 @@ class Gate:
     def _answer(self, request: Request) -> Response | None:
         """Return what is to be said to this request here; None: it may go on."""
         if request.headers.get("host", "").lower() not in self._hosts:
-            return Response("this server answers at its own address only\n", 421, media_type="text/plain")
+            told = "this server answers at its own address only; a tunnel to it needs the same port at both ends\n"
+            return Response(told, 421, media_type="text/plain")
         if request.method not in {"GET", "HEAD"}:
             return Response("there is nothing to change here\n", 405, {"allow": "GET, HEAD"}, "text/plain")
         if request.url.path.startswith(PUBLIC):

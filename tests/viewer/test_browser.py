@@ -139,6 +139,14 @@ def test_charts_are_drawn_in_the_schemes_colours(serve: Serve, browser: Browser,
         assert third in cached
         assert {first, tab.colour("--c3"), tab.colour("--c4")} <= latency
         assert errors & {first, second, third}
+        tab.page.click("#each")
+        tab.page.wait_for_selector("#each[aria-pressed=true]")
+        tab.settled()
+        _, _, tokens, cached, latency, _ = tab.drawn()
+        assert {first, second, third} <= tokens
+        assert cached & {first, second}  # lines that lie on each other
+        assert latency & {first, second}
+        assert "each=1" in tab.query()
         tab.page.hover(".plot .u-over", position={"x": 300, "y": 60})
         tab.page.mouse.move(*_newest(tab))
         tip = tab.page.locator(".tip:visible").first

@@ -32,6 +32,7 @@ export async function open(root, { signal, about, replace }) {
       sheet("Tokens", tokensOf(record)),
       record.routing ? sheet("Routing", attempts(record.routing), rowsOf(record.routing, ["attempts"])) : null,
       sheet("Caches", cachesOf(record)),
+      sheet("Answer", rowsOf(Object.fromEntries(ANSWER.map((field) => [field, record[field] ?? null])))),
       sheet("Request", rowsOf(record.request ?? {}, [], about)),
       sheet("Identity", identity(record, about)),
       record.enrichment || record.stats
@@ -128,6 +129,21 @@ function costOf({ cost }) {
     ),
   ];
 }
+
+const ANSWER = [
+  "status_code",
+  "finish_reasons",
+  "native_finish_reasons",
+  "citation_count",
+  "tool_call_count",
+  "image_count",
+  "service_tier",
+  "system_fingerprint",
+  "response_id",
+  "resend_count",
+  "body_fault",
+  "job",
+];
 
 const TOKENS = [
   ["input_tokens", "in", "--c0"],

@@ -32,7 +32,7 @@ export function chart(given, signal) {
   const figure = el(
     "figure",
     { class: "chart" },
-    el("figcaption", {}, el("h3", {}, given.title), given.note),
+    el("figcaption", {}, el("h3", {}, given.title), el("span", { class: "key" }, given.note)),
     host,
     tip,
   );

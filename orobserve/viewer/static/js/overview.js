@@ -1,21 +1,11 @@
 // The overview: what calls cost, how many, how quick, how cached, how often wrong; over time, and by a group.
 import { ask, repeat } from "./api.js";
-import { chart, swatch } from "./charts.js";
-import { el, fill, name } from "./dom.js";
-import {
-  cacheRate,
-  count,
-  keyName,
-  money,
-  percent,
-  plural,
-  roughMoney,
-  roughSeconds,
-  seconds,
-  short,
-} from "./format.js";
+import { swatch } from "./charts.js";
+import { button, el, fill, name } from "./dom.js";
+import { cacheRate, count, keyName, money, percent, plural } from "./format.js";
 import { empty, nothingFound } from "./empty.js";
-import { here, query, wanted } from "./place.js";
+import { overTime } from "./overtime.js";
+import { go, here, query, wanted } from "./place.js";
 import { downloads, sortable } from "./table.js";
 import { tiles } from "./tiles.js";
 
@@ -56,6 +46,8 @@ export async function open(root, { signal, about, replace }) {
   repeat(look, () => pause, signal);
 }
 
+const isEach = () => query().get("each") === "1";
+
 let charting = new AbortController();
 
 function drawAll(root, sums, found, took, about, signal) {
@@ -65,11 +57,12 @@ function drawAll(root, sums, found, took, about, signal) {
   const by = query().get("by") ?? "model";
   const label = (value) => (value === null ? "–" : by === "key" ? keyName(value, about.labels) : value);
   const groups = colours(sums.groups, found?.parts ?? []);
+  const shown = [...groups].map(([group, colour]) => ({ group, colour, label: label(group) ?? "–" }));
   fill(
     root,
     tiles(sums.total, took),
     chooser(by, groups, label),
-    found ? charts(found, groups, label, charting.signal) : el("p", { class: "charts loading" }, "Adding up…"),
+    found ? overTime(found, shown, isEach(), charting.signal) : el("p", { class: "charts loading" }, "Adding up…"),
     table(sums, by, groups, label),
   );
 }
@@ -93,112 +86,12 @@ function chooser(by, groups, label) {
     { class: "chooser" },
     el("div", { class: "spans", role: "group", "aria-label": "Group by" }, el("span", { class: "dim" }, "by"), links),
     el("ul", { class: "legend", "aria-label": "Colours" }, legend),
-  );
-}
-
-function charts(found, groups, label, signal) {
-  const axis = { since: found.since, until: found.until, step: found.step };
-  const size = Math.max(1, Math.round((axis.until - axis.since) / axis.step));
-  const column = (points) => {
-    const placed = new Array(size).fill(null);
-    for (const point of points) placed[Math.round((point.start - axis.since) / axis.step)] = point;
-    return placed;
-  };
-  const whole = column(found.points);
-  const apart = [...groups].map(([group, colour]) => ({
-    label: label(group) ?? "–",
-    colour,
-    points: column(found.parts.filter((each) => each.name === group)),
-  }));
-  const stacked = (value, text) =>
-    apart.map((each) => ({
-      ...each,
-      values: each.points.map((point) => (point ? value(point) : null)),
-      text: (index) => text(each.points[index]),
-    }));
-  const line = (title, colour, value, text) => ({
-    label: title,
-    colour,
-    values: whole.map((point) => (point ? value(point) : null)),
-    text: (index) => text(value(whole[index])),
-  });
-  const make = (given) => chart({ axis, ...given }, signal);
-  return el(
-    "section",
-    { class: "charts", "aria-label": "Over time" },
-    make({
-      title: "Spend",
-      kind: "bars",
-      rough: roughMoney,
-      series: stacked(
-        (point) => Number(point.cost ?? 0),
-        (point) => money(point.cost, point.unpriced),
-      ),
-      whole: (index) => (whole[index] ? money(whole[index].cost, whole[index].unpriced) : "–"),
+    button(`each ${by}`, () => go(here({ each: isEach() ? null : "1" })), {
+      class: "toggle",
+      id: "each",
+      "aria-pressed": String(isEach()),
+      title: `tokens, cache and latency of each ${by}, too`,
     }),
-    make({
-      title: "Calls",
-      kind: "bars",
-      rough: short,
-      series: stacked(
-        (point) => point.calls,
-        (point) => count(point.calls),
-      ),
-      whole: (index) => count(whole[index]?.calls ?? 0),
-    }),
-    make({
-      title: "Tokens",
-      note: key([
-        ["in", "--c0"],
-        ["out", "--c1"],
-      ]),
-      kind: "bars",
-      rough: short,
-      series: [
-        line("in", "--c0", (point) => point.input_tokens, count),
-        line("out", "--c1", (point) => point.output_tokens, count),
-      ],
-    }),
-    make({
-      title: "Read from a prompt cache",
-      kind: "lines",
-      rough: percent,
-      most: 1,
-      series: [line("of tokens in", "--c2", cacheRate, percent)],
-    }),
-    make({
-      title: "Latency",
-      note: key([
-        ["median", "--c0"],
-        ["95 %", "--c3"],
-        ["first chunk", "--c4"],
-      ]),
-      kind: "lines",
-      rough: roughSeconds,
-      series: [
-        line("median", "--c0", (point) => point.latency_p50, seconds),
-        line("95 %", "--c3", (point) => point.latency_p95, seconds),
-        line("first chunk, median", "--c4", (point) => point.first_chunk_p50, seconds),
-      ],
-    }),
-    make({
-      title: "Errors",
-      kind: "bars",
-      rough: short,
-      series: stacked(
-        (point) => point.errors,
-        (point) => count(point.errors),
-      ),
-      whole: (index) => count(whole[index]?.errors ?? 0),
-    }),
-  );
-}
-
-function key(entries) {
-  return el(
-    "span",
-    { class: "key" },
-    entries.map(([label, colour]) => el("span", {}, swatch(colour), label)),
   );
 }
 

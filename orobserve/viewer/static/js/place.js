@@ -1,7 +1,7 @@
 // Where we are: the page and the filters, all of it in the URL.
 
 export const FIELDS = ["model", "provider", "user", "session", "key", "tag"];
-const KEPT = [...FIELDS, "errors", "since", "until", "by"]; // what links between the pages carry along
+const KEPT = [...FIELDS, "errors", "since", "until", "by", "each"]; // what links between the pages carry along
 export const SPANS = ["1h", "24h", "7d", "30d", "all"];
 export const DEFAULT_SPAN = "24h";
 
