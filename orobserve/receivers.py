@@ -77,6 +77,8 @@ class Receivers:
     def close(self, timeout: float) -> bool:
         """Flush, then stop for good; what the ledger keeps is sent by whoever comes next."""
         until = time.monotonic() + timeout
+        if self.ledger is not None:
+            self.ledger.rest()
         done = self._flush_first(until)
         if self.hub is not None:
             done = self.hub.close(_left(until - (0.0 if self.ledger is None else _NOTING))) and done

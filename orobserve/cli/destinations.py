@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from orobserve import config_file
-from orobserve.cli import broadcast, table, toml
+from orobserve.cli import broadcast, outbox, table, toml
 from orobserve.config import setting_fields
 from orobserve.delivery.destination_config import squash, variable_for
 from orobserve.delivery.schema import camel, schema
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 def add(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type to itself
     """Add the command."""
     command = commands.add_parser(
-        "destinations", help="which destinations there are, and what each needs", description=__doc__
+        "destinations",
+        help="which destinations there are, what each needs, and how they are doing",
+        description=__doc__,
     )
     actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="every type, and whether the environment has what it needs")
@@ -41,7 +43,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type to its
     tables.set_defaults(run=_ddl)
     editors = actions.add_parser("schema", help="the JSON Schema of orobserve.toml, for editors")
     editors.set_defaults(run=_schema)
-    for parser in (listing, shown, imported, tables, editors):
+    for parser in (listing, shown, imported, tables, editors, *outbox.add(actions)):
         parser.add_argument("--json", action="store_true", help="machine-readable output")
 
 

@@ -17,6 +17,7 @@ from orobserve.cli import (
     proxy,
     prune,
     receive,
+    replay,
     report,
     run,
     sessions,
@@ -58,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     proxy.add(commands)
     prune.add(commands)
     receive.add(commands)
+    replay.add(commands)
     report.add(commands)
     run.add(commands)
     sessions.add(commands)

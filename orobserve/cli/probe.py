@@ -49,7 +49,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type to its
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    settings = _chosen(options.destination)
+    settings = chosen(options.destination)
     report = examination.probed(settings)
     if report["ok"] and options.send_trace:
         report["trace"] = _send(settings)
@@ -60,17 +60,17 @@ def run(options: argparse.Namespace) -> int:
     return int(not report["ok"] or not report.get("trace", {}).get("ok", True))
 
 
-def _chosen(wanted: str) -> DestinationSettings:
+def chosen(wanted: str, option: str = "DEST") -> DestinationSettings:
     """Return the configured destination of a name or, failing that, type; else one that the environment describes."""
     known = config.load({}).destinations
     found = [each for each in known if each.name == wanted] or [each for each in known if each.type == wanted]
     if len(found) > 1:
         names = ", ".join(each.name for each in found)
-        raise ConfigurationError("DEST", wanted, allowed=names, fix="several are of this type: give one by its name")
+        raise ConfigurationError(option, wanted, allowed=names, fix="several are of this type: give one by its name")
     if not found:
-        found = list(resolve("DEST", wanted, Shared(environ=os.environ)))
+        found = list(resolve(option, wanted, Shared(environ=os.environ)))
     if not found[0].enabled:
-        raise ConfigurationError("DEST", wanted, allowed="a destination that is enabled", fix="set enabled = true")
+        raise ConfigurationError(option, wanted, allowed="a destination that is enabled", fix="set enabled = true")
     return found[0]
 
 

@@ -179,22 +179,39 @@ def _end(receivers: Receivers, intake: Intake, options: argparse.Namespace) -> i
     receivers.close(max(0.0, until - time.monotonic()))
     ledger, destinations = receivers.ledger, [] if receivers.hub is None else receivers.hub.states()
     states = [*([] if ledger is None else [ledger.state]), *destinations]
-    lost = [sum(each.dropped.values()) + each.rejected + each.queued for each in states]
-    fates = [{"delivered": each.delivered, "lost": gone} for each, gone in zip(states, lost, strict=True)]
+    due = _due(ledger)
+    lost = [sum(each.dropped.values()) + each.rejected + (0 if due.get(each.name) else each.queued) for each in states]
+    fates: list[dict[str, int]] = [
+        {"delivered": each.delivered, "lost": gone, "due": due.get(each.name, 0)}
+        for each, gone in zip(states, lost, strict=True)
+    ]
     told = {
         "spans": dict(intake.counts),
-        "ledger": None if ledger is None else fates.pop(0),
-        "destinations": {each.name: fate for each, fate in zip(destinations, fates, strict=True)},
+        "ledger": None if ledger is None else fates[0],
+        "destinations": {each.name: fate for each, fate in zip(destinations, fates[-len(destinations) :], strict=True)},
     }
     if options.json:
         _write(sys.stdout, json.dumps({"ended": told}))
-    elif not options.quiet or any(lost):
+    elif not options.quiet or any(lost) or any(due.values()):
         counts = ", ".join(f"{number} {what}" for what, number in intake.counts.items() if number) or "none"
-        pairs = zip(states, lost, strict=True)
-        done = "; ".join(f"{each.name}: {each.delivered} delivered, {gone} lost" for each, gone in pairs)
+        done = "; ".join(_fate(each.name, **fate) for each, fate in zip(states, fates, strict=True))
         line = f"orobserve receive: ended. Spans: {counts}. {done}"
         _write(sys.stderr, table.style(line, "bad" if any(lost) else "", sys.stderr))
     return 0
+
+
+def _due(ledger: Ledger | None) -> dict[str, int]:
+    """Return how many calls the ledger keeps for each destination."""
+    from orobserve.ledger.database import LedgerError  # noqa: PLC0415 - brings SQLite
+    from orobserve.ledger.outbox import delivery_states  # noqa: PLC0415
+
+    with suppress(LedgerError):  # there is none if nothing came
+        return {} if ledger is None else {each.destination: each.due for each in delivery_states(ledger.path)}
+    return {}
+
+
+def _fate(name: str, *, delivered: int, lost: int, due: int) -> str:
+    return f"{name}: {delivered} delivered, {lost} lost" + (f", {due} still due" if due else "")
 
 
 def _log(report: Report) -> None:

@@ -74,7 +74,7 @@ def reader(settings: Config) -> Iterator[Reader]:
         raise no_ledger(settings, error) from None
 
 
-def no_ledger(settings: Config, error: LedgerError) -> ConfigurationError:
+def no_ledger(settings: Config, error: Exception) -> ConfigurationError:
     """Return what to tell whoever has no ledger that can be used."""
     fix = "run something with `orobserve run -- CMD`, or instrument(ledger=True); OROBSERVE_LEDGER names another file"
     return ConfigurationError("ledger", str(path_of(settings)), allowed=f"a ledger ({error})", fix=fix)

@@ -47,8 +47,13 @@ class _Lane:
 
     def reset(self) -> None:
         self.backlog = 0  # rows in hand that were left by somebody
-        self.due_in: float | None = None  # seconds until more is due; 0 or less: there was more than could be taken
+        self.due_in: float | None = 0.0  # seconds until more is due; 0 or less: more is than could be taken in hand
         self.probed_at = float("-inf")
+
+    @property
+    def is_short(self) -> bool:
+        """Whether more was due than could be taken into hand."""
+        return self.due_in is not None and self.due_in <= 0
 
     def wanted(self, now: float) -> int:
         """Return how many rows that were left may be taken into hand now."""
@@ -89,6 +94,7 @@ class Dispatch:
         self._clock = clock
         self._nudge = nudge
         self._suspended = suspended
+        self.rests = False  # takes up no more of what was left
         self._lanes = [_Lane(destination) for destination in hub.destinations]
         for lane in self._lanes:
             lane.destination.outcomes.on_settled = partial(self._settled, lane)
@@ -101,6 +107,11 @@ class Dispatch:
         self.in_hand = 0  # rows
         for lane in self._lanes:
             lane.reset()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is in hand, and nothing was due at the last look."""
+        return not self.in_hand and not any(lane.is_short for lane in self._lanes)
 
     def begin(self, connection: sqlite3.Connection, now: int) -> None:
         """Prepare a transaction in which calls are posted."""
@@ -154,7 +165,8 @@ class Dispatch:
 
     def run(self) -> float:
         """Note what has become of records, and take up what was left; returns the seconds until that is due again."""
-        return self._update(lambda lane: 0 if self._suspended() else lane.wanted(self._clock.now()))
+        is_resting = self.rests or self._suspended()
+        return self._update(lambda lane: 0 if is_resting else lane.wanted(self._clock.now()))
 
     def finish(self) -> None:
         """Note what is left to be noted, and take up no more. What is still being sent stays in hand for a while."""
@@ -222,5 +234,4 @@ class Dispatch:
 
     def _settled(self, lane: _Lane, receipts: Sequence[Receipt], fate: Fate, reason: str) -> None:
         self._marks.append((lane, receipts, fate, reason))
-        is_short = lane.due_in is not None and lane.due_in <= 0 and receipts[0].is_backlog
-        self._nudge(0.0 if is_short else _LINGER)
+        self._nudge(0.0 if lane.is_short and receipts[0].is_backlog else _LINGER)

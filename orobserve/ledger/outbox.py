@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 LEASE = 90.0  # seconds that an owner is taken to live after it last said so
 _SECOND = 10**9
 _FIRST_DELAY, _LONGEST_DELAY = 30, 300  # seconds before a row is tried again; the delay doubles
-_CHUNK = 5_000  # rows that are made in one transaction
 _MOST_BYTES = 16_000_000  # of records that are claimed at once
 
 
@@ -53,18 +52,6 @@ class DeliveryState:
     last_reason: str | None
     last_delivered_at: int | None
     delivered: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetter:
-    """A call that a destination has refused, and why; `started_at` in nanoseconds since the epoch."""
-
-    destination: str
-    key: str
-    started_at: int
-    model: str | None
-    generation_id: str | None
-    reason: str | None
 
 
 def address(connection: sqlite3.Connection, name: str, place: str) -> int:
@@ -124,23 +111,25 @@ def renew(connection: sqlite3.Connection, key: str, version: int, destination: i
     )
 
 
-def rename(connection: sqlite3.Connection, old: str, new: str) -> None:
-    """Follow a call that is now known by another key."""
-    connection.execute("UPDATE OR IGNORE outbox SET key = ? WHERE key = ?", (new, old))
-    connection.execute("DELETE FROM outbox WHERE key = ?", (old,))
+def take_over(connection: sqlite3.Connection, old: str, new: str) -> None:
+    """Keep the rows of a call that is about to be removed, for the one that takes its place."""
+    if old != new:
+        connection.execute("UPDATE OR IGNORE outbox SET key = ? WHERE key = ?", (new, old))
+    connection.execute(
+        "UPDATE calls SET key = 'replaced:' || id WHERE key = ?", (old,)
+    )  # rows go with their call's key
 
 
-def forget(connection: sqlite3.Connection, keys: str, values: Mapping[str, object]) -> Counter[str]:
-    """Remove the rows of calls whose keys a query finds; returns how many of them were due, by destination."""
+def due_of(connection: sqlite3.Connection, keys: str, values: Mapping[str, object]) -> Counter[str]:
+    """Return how many of the calls whose keys a query finds are still due, by destination."""
     if connection.execute("SELECT 1 FROM outbox LIMIT 1").fetchone() is None:  # as nearly always
         return Counter()
-    lost = connection.execute(
+    found = connection.execute(
         f"""SELECT name, count(*) FROM outbox JOIN destinations ON destination = destinations.id
         WHERE dead = 0 AND key IN ({keys}) GROUP BY name""",  # noqa: S608 - ours
         values,
     ).fetchall()
-    connection.execute(f"DELETE FROM outbox WHERE key IN ({keys})", values)  # noqa: S608 - ours
-    return Counter(dict(lost))
+    return Counter(dict(found))
 
 
 def settle(

@@ -98,6 +98,7 @@ _OUTBOX = (
 )""",
     "CREATE INDEX outbox_due ON outbox (destination, due_at) WHERE owner IS NULL AND dead = 0",
     "CREATE INDEX outbox_owned ON outbox (owner) WHERE owner IS NOT NULL",
+    "CREATE TRIGGER call_unposted AFTER DELETE ON calls BEGIN DELETE FROM outbox WHERE key = OLD.key; END",
 )
 STEPS = (_FIRST, _SECOND, _OUTBOX)
 VERSION = len(STEPS)

@@ -139,7 +139,7 @@ def _remove_oldest(connection: sqlite3.Connection, number: int, before: int | No
     which = "" if before is None else "WHERE started_at < :before"
     oldest = f"SELECT id FROM calls {which} ORDER BY started_at LIMIT :number"  # noqa: S608
     values = {"before": before, "number": number}
-    lost = outbox.forget(connection, f"SELECT key FROM calls WHERE id IN ({oldest})", values)  # noqa: S608
+    lost = outbox.due_of(connection, f"SELECT key FROM calls WHERE id IN ({oldest})", values)  # noqa: S608
     connection.execute(f"DELETE FROM calls WHERE id IN ({oldest})", values)  # noqa: S608
     return lost
 
@@ -151,9 +151,8 @@ def _replacing(
     generation = completed(generation, _record(connection, found[0][0]))
     row = columns(generation)
     for number, _, key in found:
+        outbox.take_over(connection, key, row["key"])
         connection.execute("DELETE FROM calls WHERE id = ?", (number,))
-        if key != row["key"]:
-            outbox.rename(connection, key, row["key"])
     return row, codec.encode(generation)
 
 

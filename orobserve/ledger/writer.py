@@ -100,6 +100,11 @@ class Ledger:
         if self._dispatch is not None:
             self._worker.start()
 
+    def rest(self) -> None:
+        """Take up no more of what was left: the process is about to end."""
+        if self._dispatch is not None:
+            self._dispatch.rests = True
+
     def offer(self, generation: Generation) -> None:
         """Queue a record; never waits. A late one, or one of a call that is known, completes what is stored."""
         lost = self._worker.put(generation, weigh(generation))

@@ -132,6 +132,7 @@ class Proxy:
 
     def run(self) -> None:
         """Serve until a signal comes, then let the calls in flight end, and deliver what was observed."""
+        _runtime.resume()
         try:
             self.server.run(sockets=[self._socket])
         finally:

@@ -36,6 +36,10 @@ class Delivery(Protocol):
     def queued(self) -> int:
         """How many wait."""
 
+    @property
+    def deferred(self) -> int:
+        """How often one was put off, and kept in the ledger."""
+
 
 OTHER = "_other"
 LOOKUP_BUCKETS = [0.5, 1, 1.5, 2, 3, 4, 5, 7, 10, 15, 30, 60, 120, 300, 600]
@@ -252,7 +256,11 @@ def _observe_deliveries(meter: Meter, deliveries: Callable[[], Sequence[Delivery
     def queued(_options: object) -> Iterator[Observation]:
         return (Observation(each.queued, {"destination": each.name}) for each in deliveries())
 
+    def deferred(_options: object) -> Iterator[Observation]:
+        return (Observation(each.deferred, {"destination": each.name}) for each in deliveries())
+
     meter.create_observable_counter("orobserve.delivery.delivered", [delivered], "{generation}", "Records delivered")
+    meter.create_observable_counter("orobserve.delivery.deferred", [deferred], "{generation}", "Records put off")
     meter.create_observable_gauge("orobserve.delivery.queued", [queued], "{generation}", "Records that wait to be sent")
 
 

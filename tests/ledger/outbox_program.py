@@ -47,7 +47,7 @@ def main(path: Path, url: str, ahead: float) -> None:
         elif command == "pass":
             until = clock.seconds + float(given[0])
             while clock.seconds < until:
-                clock.step(10.0, lambda: [each._thread for each in workers if each._thread is not None])
+                clock.step(30.0, lambda: [each._thread for each in workers if each._thread is not None])
         elif command == "flush":
             assert receivers.flush(30)
         else:

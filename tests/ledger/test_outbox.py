@@ -385,6 +385,21 @@ def test_a_closed_process_leaves_what_it_could_not_send_to_the_next_at_once(offi
     assert rows(made.path) == []
 
 
+def test_who_is_about_to_end_takes_up_nothing(office: Any) -> None:
+    a, b = Product(), Product()
+    a.answer = DOWN
+    left = office(a=a)
+    left.offer(*range(5))
+    assert left.ledger.flush(30)
+    left.close()
+    left.clock.impatient = False
+    made = office(a=b)
+    made.offer(9)
+    made.receivers.close(5.0)
+    assert b.taken == numbered([9])
+    assert made.state().due == 5
+
+
 def test_other_settings_of_the_same_name_are_another_place(office: Any) -> None:
     a, b = Product(), Product()
     a.answer = DOWN

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orobserve.ledger.outbox import LEASE, delivery_states
-from tests.delivery.servers import Answer, Server
+from tests.delivery.servers import Answer, Server, free_port
 from tests.ledger import outbox_program
 from tests.ledger.records import call
 from tests.scripts.programs import CALL as SAME_CALL
@@ -87,25 +87,23 @@ def of(numbers: range) -> Counter[tuple[str | None, str | None]]:
 
 def test_down_for_an_hour_and_killed_twice(process: Any, tmp_path: Path) -> None:
     """Everything is delivered when the destination is back, and nothing twice."""
+    down = free_port()
+    first = process(down)
+    first.do("call", 0, 150)
+    first.do("pass", HOUR / 3)
+    first.kill()
+    second = process(down, HOUR / 3)
+    second.do("call", 150, 250)
+    second.do("pass", HOUR / 3)
+    second.do("pass", HOUR / 3, answers=False)
+    second.kill()  # in the midst of it
+    assert delivery_states(tmp_path / "ledger.db")[0].due == 250
     with Intake() as product:
-        product.answer.status = 503
-        first = process(product.url)
-        first.do("call", 0, 150)
-        first.do("pass", HOUR / 3)
-        first.kill()
-        second = process(product.url, HOUR / 3)
-        second.do("call", 150, 250)
-        second.do("pass", HOUR / 3)
-        second.do("pass", HOUR / 3, answers=False)
-        second.kill()  # in the midst of it
-        assert delivery_states(tmp_path / "ledger.db")[0].due == 250
-        product.taken.clear()
-        product.answer.status = 200
         third = process(product.url, HOUR)
         third.do("pass", LEASE + 300)
         third.do("flush")
-        assert spans(product.taken) == of(range(250))
         third.do("close")
+    assert spans(product.taken) == of(range(250))
     (state,) = delivery_states(tmp_path / "ledger.db")
     assert (state.due, state.dead, state.delivered) == (0, 0, 250)
 
@@ -130,13 +128,10 @@ def test_killed_between_the_answer_and_its_note(process: Any, tmp_path: Path) ->
 
 def test_two_live_processes_send_each_row_once(process: Any, tmp_path: Path) -> None:
     """They compete for what a third has left, and for the file."""
+    left = process(free_port())
+    left.do("call", 0, 900)
+    left.kill()
     with Intake() as product:
-        product.answer.status = 503
-        left = process(product.url)
-        left.do("call", 0, 900)
-        left.kill()
-        product.taken.clear()
-        product.answer.status = 200
         heirs = [process(product.url, LEASE + 60) for _ in range(2)]
         for each in heirs:
             each.do("pass", LEASE / 3, answers=False)
