@@ -28,6 +28,7 @@ _ROWS, _MOST_ROWS = 100, 1_000
 _TURNS = 1_000  # of a session that are shown, the last ones
 _GROUPS = 500
 _EXACT = Context(prec=60)  # all digits that a sum of the ledger has
+_MOST_DRAWN = 400 * STEPS["day"]
 _MILLION = 10**6  # nanoseconds of a millisecond
 
 
@@ -145,9 +146,9 @@ def path_of(asked: Question) -> list[str | int]:
 
 
 def _axis(reader: Reader, asked: Question) -> tuple[int, int]:
-    """Return the time that is drawn: what is asked for, or from the ledger's first day on."""
-    until = asked.wanted.until or asked.now
-    if asked.wanted.since is not None:
+    """Return the time that is drawn: what is asked for; from the ledger's first day on, if that is very long."""
+    until = asked.now if asked.wanted.until is None else asked.wanted.until
+    if asked.wanted.since is not None and until - asked.wanted.since < _MOST_DRAWN:
         return min(asked.wanted.since, until), until
     days = [each.group["day"] for each in reader.sums(("day",), Filter(until=until))]
     first = min(days, default=None)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SECOND = 10**9
 STEPS = {"minute": 60 * SECOND, "hour": 3_600 * SECOND, "day": 86_400 * SECOND}  # nanoseconds
 _LONGEST = {"minute": 4 * STEPS["hour"], "hour": 8 * STEPS["day"]}  # what is still drawn in such steps
+_LATEST = 2**62  # nanoseconds: the year 2116
 _UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SPAN = re.compile(r"(\d{1,6})([mhdw])")
 _BY = {**{name: name for name in GROUPS if name not in {"day", "api_key"}}, "key": "api_key"}
@@ -65,7 +66,7 @@ class Question:
             raise ConfigurationError(name, found, allowed="a text", fix=f"add {name}=... to the address")
         return found
 
-    def number(self, name: str, default: int, most: int = 2**62) -> int:
+    def number(self, name: str, default: int, most: int = _LATEST) -> int:
         """Return a whole number, `most` at most."""
         found = self.given.get(name) or str(default)
         if not (found.isascii() and found.isdigit() and len(found) < 20):  # noqa: PLR2004 - of 64 bits
@@ -78,18 +79,23 @@ def step_of(since: int, until: int) -> str:
     return next((name for name, longest in _LONGEST.items() if until - since <= longest), "day")
 
 
+def _within(nanoseconds: int) -> int:
+    """Return the time, or the first or last one that a ledger can hold."""
+    return min(max(nanoseconds, 0), _LATEST)
+
+
 def _moment(name: str, text: str | None, now: int) -> int | None:
     """Return the nanoseconds of a span before now, of a day or time in UTC, or of nanoseconds; None: no limit."""
     if not text or text == "all":
         return None
     span = _SPAN.fullmatch(text)
     if span:
-        return max(0, now - int(span[1]) * _UNITS[span[2]] * SECOND)
+        return _within(now - int(span[1]) * _UNITS[span[2]] * SECOND)
     if text.isascii() and text.isdigit() and len(text) == 19:  # noqa: PLR2004 - nanoseconds since 2001
-        return int(text)
+        return _within(int(text))
     try:
         found = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        return int((found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()) * SECOND
+        return _within(int((found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()) * SECOND)
     except (ValueError, OverflowError):
         allowed = "30m, 24h, 7d, 4w, all, 2026-11-01, or 2026-11-01T12:00Z"
         raise ConfigurationError(name, text, allowed=allowed, fix=f"for example: {name}=24h") from None

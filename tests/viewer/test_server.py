@@ -163,6 +163,14 @@ def test_filters(serve: Serve) -> None:
     assert set(served.ask("values", by="model", **ALL)["values"]) == {*MODELS, "m"}
 
 
+@pytest.mark.parametrize("what", ["sums", "series", "calls", "latencies", "sessions", "follow", "values"])
+@pytest.mark.parametrize("since", ["0001-01-01", "9999-12-31T23:59", "9" * 19, "999999w"])
+def test_times_that_no_ledger_holds_are_harmless(serve: Serve, what: str, since: str) -> None:
+    served = serve([call(1)])
+    assert len(json.dumps(served.ask(what, since=since))) < 20_000
+    assert len(json.dumps(served.ask(what, until=since))) < 20_000
+
+
 @pytest.mark.parametrize(
     ("what", "query", "named"),
     [

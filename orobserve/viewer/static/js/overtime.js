@@ -92,7 +92,10 @@ export function overTime(found, groups, isEach, signal) {
 /** Returns the points in their places along the axis; null: there is none. */
 function column(points, { since, until, step }) {
   const placed = new Array(Math.max(1, Math.round((until - since) / step))).fill(null);
-  for (const point of points) placed[Math.round((point.start - since) / step)] = point;
+  for (const point of points) {
+    const place = Math.round((point.start - since) / step);
+    if (place in placed) placed[place] = point; // a clock that is wrong may have put a call into the future
+  }
   return placed;
 }
 
