@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import socket
@@ -13,12 +14,22 @@ import httpx
 import pytest
 
 import orobserve.viewer
+from orobserve import spend
+from orobserve.cli import run
 from orobserve.cli.main import main
 from orobserve.viewer import serve as serving
 from orobserve.viewer.serve import Page
+from tests.ledger.records import call
 
 STATIC = Path(orobserve.viewer.__file__).parent / "static"
 OURS = [path for path in STATIC.rglob("*") if path.is_file() and "vendor" not in path.parts]
+
+
+class Terminal(io.StringIO):
+    """A stream that somebody looks at."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def test_it_prints_an_address_that_answers(tmp_path: Path) -> None:
@@ -80,6 +91,17 @@ def test_a_missing_package_is_named(
     monkeypatch.delitem(sys.modules, "orobserve.viewer.serve")
     assert main(["ui"]) == 2
     assert "pip install 'orobserve[ui]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("setting", "hint"), [("true", True), ("false", False)])
+def test_run_speaks_of_it_at_its_end_where_there_is_a_ledger(
+    setting: str, hint: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OROBSERVE_LEDGER", setting)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    run._summarise([spend.facts(call(1))], as_json=False)
+    assert ("orobserve ui" in sys.stderr.getvalue()) is hint
 
 
 def test_nothing_is_loaded_from_elsewhere_and_no_text_becomes_html() -> None:

@@ -60,6 +60,7 @@ function drawAll(root, sums, found, took, about, signal) {
   const shown = [...groups].map(([group, colour]) => ({ group, colour, label: label(group) ?? "–" }));
   fill(
     root,
+    el("h1", { class: "unseen" }, "Overview"),
     tiles(sums.total, took),
     chooser(by, groups, label),
     found ? overTime(found, shown, isEach(), charting.signal) : el("p", { class: "charts loading" }, "Adding up…"),
