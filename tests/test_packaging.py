@@ -35,7 +35,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) ->
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if "test_" in name or name.endswith(".pyc")]
     assert "orobserve_exporters/grafana/dashboards/prometheus/spend.json" in names
-    ours = {str(path.relative_to(ROOT)) for path in (ROOT / "orobserve").rglob("*.py")}
+    page = (path for path in (ROOT / "orobserve" / "viewer" / "static").rglob("*") if path.is_file())
+    ours = {str(path.relative_to(ROOT)) for path in (*(ROOT / "orobserve").rglob("*.py"), *page)}
     assert ours <= set(names)
 
 

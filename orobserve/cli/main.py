@@ -25,6 +25,7 @@ from orobserve.cli import (
     sessions,
     show,
     tail,
+    ui,
 )
 from orobserve.cli import top as live
 from orobserve.errors import ConfigurationError
@@ -70,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     show.add(commands)
     tail.add(commands)
     live.add(commands)
+    ui.add(commands)
     return top
 
 

@@ -139,6 +139,8 @@ def _summarise(calls: list[spend.Facts], *, as_json: bool) -> None:
     out.write("\n")
     table.write(out, _HEAD, [_row(name, each) for name, each in models.items()], [""] * len(models), _RIGHT)
     table.summarise(out, total)
+    if out.isatty() and config.load({}).ledger is not False:
+        out.write("orobserve ui shows every call\n")
 
 
 def _row(model: str, found: spend.Sum) -> tuple[str, ...]:
