@@ -51,7 +51,9 @@ export function seconds(value) {
   if (value < 1) return `${(value * 1e3).toFixed(0)} ms`;
   if (value < 60) return `${value.toFixed(2)} s`;
   const minutes = Math.floor(value / 60);
-  return minutes < 60 ? `${minutes} m ${Math.round(value % 60)} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} m`;
+  if (minutes < 60) return `${minutes} m ${Math.floor(value % 60)} s`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h ${minutes % 60} m` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
 /** Returns seconds for an axis: rounded. */
