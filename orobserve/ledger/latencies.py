@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orobserve.ledger import database
-from orobserve.ledger.filters import where
 from orobserve.ledger.percentiles import percentile
+from orobserve.ledger.rollups import BINS, bins_of
+from orobserve.ledger.sources import bins_from
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,15 +33,19 @@ def latencies(path: Path, wanted: Filter) -> Latencies:
     Raises:
         LedgerError: there is no ledger, or it cannot be read.
     """
-    condition, values = where(wanted)
-    counts: tuple[dict[int, int], dict[int, int]] = ({}, {})
-    sql = f"SELECT duration_bin, first_chunk_bin, count(*) FROM calls WHERE {condition} GROUP BY 1, 2"  # noqa: S608
+    source = bins_from((), wanted)
+    counts: tuple[Counter[int | None], Counter[int | None]] = (Counter(), Counter())
     with database.reading(path) as connection:
-        for *bins, count in connection.execute(sql, values):
-            for counted, number in zip(counts, bins, strict=True):
-                if number is not None:
-                    counted[number] = counted.get(number, 0) + count
-    duration, first_chunk = counts
+        for sql in source.kept:
+            for row in connection.execute(sql, source.values):
+                for counter, kept in zip(counts, row, strict=True):
+                    counter.update(bins_of(kept))
+        for sql in source.calls:
+            grouped = f"SELECT {', '.join(BINS)}, sum(sign) FROM ({sql}) GROUP BY 1, 2"  # noqa: S608 - names of ours
+            for *bins, number in connection.execute(grouped, source.values):
+                for counter, each in zip(counts, bins, strict=True):
+                    counter[each] += number
+    duration, first_chunk = ({bin_: number for bin_, number in each.items() if bin_ is not None} for each in counts)
     return Latencies(
         p50=percentile(duration, 0.5),
         p95=percentile(duration, 0.95),

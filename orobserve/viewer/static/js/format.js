@@ -67,7 +67,7 @@ export function share(part, whole) {
 }
 
 /** Returns the part of the tokens in that came out of a prompt cache, of the calls that tell. */
-export const cacheRate = (sums) => share(sums.cache_read_tokens, sums.told_tokens ?? sums.input_tokens);
+export const cacheRate = (sums) => share(sums.cache_read_tokens, sums.told_tokens);
 
 export function percent(value) {
   if (value === null || value === undefined) return "?";
