@@ -18,6 +18,7 @@ from orobserve.ledger import prune
 from orobserve.ledger.assembly import path_of
 from orobserve.ledger.database import LedgerError
 from orobserve.ledger.filters import Filter
+from orobserve.ledger.moments import moment
 from orobserve.ledger.query import Reader
 from orobserve.telemetry.console import is_terminal
 
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     settings = config.load({})
     path = path_of(settings)
     wanted = selection.wanted(options, settings)
-    before = selection.moment("--older-than", options.older_than, time.time_ns())
+    before = moment("--older-than", options.older_than, time.time_ns())
     if before is not None:
         wanted = replace(wanted, until=before if wanted.until is None else min(before, wanted.until))
     limit = None if options.to_size is None else size("--to-size", options.to_size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -12,6 +11,7 @@ from orobserve.errors import ConfigurationError
 from orobserve.ledger.assembly import path_of
 from orobserve.ledger.database import LedgerError
 from orobserve.ledger.filters import Filter
+from orobserve.ledger.moments import WHEN, moment
 from orobserve.ledger.query import Reader
 
 if TYPE_CHECKING:
@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 
     from orobserve.config import Config
 
-_UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_SPAN = re.compile(r"(\d{1,9})([mhdw])")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SHOWN = 8  # digits of a key's hash
-_WHEN = "30m, 24h, 7d, 4w, or a day as 2026-11-01 (UTC)"
 
 
 def add_filters(parser: argparse.ArgumentParser, *, since: str | None = None) -> None:
@@ -35,7 +32,7 @@ def add_filters(parser: argparse.ArgumentParser, *, since: str | None = None) ->
         since: the default of `--since`; None: from the beginning.
     """
     parser.add_argument(
-        "--since", default=since, metavar="WHEN", help=f"{_WHEN} (default: {since or 'from the beginning'})"
+        "--since", default=since, metavar="WHEN", help=f"{WHEN} (default: {since or 'from the beginning'})"
     )
     parser.add_argument("--until", metavar="WHEN", help="likewise (default: now)")
     for name in ("model", "provider", "user", "session", "tag"):
@@ -78,30 +75,6 @@ def no_ledger(settings: Config, error: Exception) -> ConfigurationError:
     """Return what to tell whoever has no ledger that can be used."""
     fix = "run something with `orobserve run -- CMD`, or instrument(ledger=True); OROBSERVE_LEDGER names another file"
     return ConfigurationError("ledger", str(path_of(settings)), allowed=f"a ledger ({error})", fix=fix)
-
-
-def moment(option: str, text: str | None, now: int) -> int | None:
-    """Return the time that a span before now, or a day in UTC, stands for; nanoseconds since the epoch.
-
-    Args:
-        option: its name, for the error.
-        text: as it was given; None: no time.
-        now: nanoseconds since the epoch.
-
-    Raises:
-        ConfigurationError: it is no time.
-    """
-    if text is None:
-        return None
-    span = _SPAN.fullmatch(text.strip())
-    if span:
-        return max(0, now - int(span[1]) * _UNITS[span[2]] * 10**9)
-    try:
-        day = datetime.fromisoformat(text.strip())
-    except ValueError:
-        fix = f"for example: {option} 24h"
-        raise ConfigurationError(option, text, allowed=_WHEN, fix=fix) from None
-    return int((day if day.tzinfo else day.replace(tzinfo=timezone.utc)).timestamp()) * 10**9
 
 
 def count(text: str) -> int:

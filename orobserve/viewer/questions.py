@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from orobserve.errors import ConfigurationError
 from orobserve.ledger.filters import Filter
+from orobserve.ledger.moments import moment
 from orobserve.ledger.sums import GROUPS
 
 if TYPE_CHECKING:
@@ -18,8 +17,6 @@ SECOND = 10**9
 STEPS = {"minute": 60 * SECOND, "hour": 3_600 * SECOND, "day": 86_400 * SECOND}  # nanoseconds
 _LONGEST = {"minute": 4 * STEPS["hour"], "hour": 8 * STEPS["day"]}  # what is still drawn in such steps
 _LATEST = 2**62  # nanoseconds: the year 2116
-_UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_SPAN = re.compile(r"(\d{1,6})([mhdw])")
 _BY = {**{name: name for name in GROUPS if name not in {"day", "api_key"}}, "key": "api_key"}
 _SAME = ("model", "provider", "user", "session", "tag")
 
@@ -51,8 +48,8 @@ class Question:
         if by not in _BY:
             raise ConfigurationError("by", by, allowed=", ".join(_BY), fix="for example: by=model")
         wanted = Filter(
-            since=_moment("since", given.get("since"), now),
-            until=_moment("until", given.get("until"), now),
+            since=moment("since", given.get("since"), now),
+            until=moment("until", given.get("until"), now),
             **{name: given.get(name) or None for name in _SAME},
             api_key=given.get("key") or None,
             error=True if given.get("errors") == "1" else None,
@@ -77,25 +74,3 @@ class Question:
 def step_of(since: int, until: int) -> str:
     """Return the step in which a time is drawn: some dozens to hundreds of points."""
     return next((name for name, longest in _LONGEST.items() if until - since <= longest), "day")
-
-
-def _within(nanoseconds: int) -> int:
-    """Return the time, or the first or last one that a ledger can hold."""
-    return min(max(nanoseconds, 0), _LATEST)
-
-
-def _moment(name: str, text: str | None, now: int) -> int | None:
-    """Return the nanoseconds of a span before now, of a day or time in UTC, or of nanoseconds; None: no limit."""
-    if not text or text == "all":
-        return None
-    span = _SPAN.fullmatch(text)
-    if span:
-        return _within(now - int(span[1]) * _UNITS[span[2]] * SECOND)
-    if text.isascii() and text.isdigit() and len(text) == 19:  # noqa: PLR2004 - nanoseconds since 2001
-        return _within(int(text))
-    try:
-        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        return _within(int((found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()) * SECOND)
-    except (ValueError, OverflowError):
-        allowed = "30m, 24h, 7d, 4w, all, 2026-11-01, or 2026-11-01T12:00Z"
-        raise ConfigurationError(name, text, allowed=allowed, fix=f"for example: {name}=24h") from None
