@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from orobserve.cli import examination, table
 from orobserve.cli.examination import Problem
+from orobserve.cli.ledger_examination import ledger
 
 if TYPE_CHECKING:
     import argparse
@@ -49,6 +50,7 @@ def examine(problems: list[Problem]) -> dict[str, Any]:
         "telemetry": examination.telemetry(environ, problems, effective),
         "settings": settings,
         "destinations": examination.destinations(effective.destinations, problems),
+        "ledger": ledger(effective, problems),
         "process": examination.process(problems),
     }
     told = report["telemetry"]
@@ -80,6 +82,10 @@ def _show(problems: list[Problem], report: dict[str, Any]) -> None:
     out.write(f"spans: {told['traces'] or 'to nobody'}\nmetrics: {told['metrics'] or 'to nobody'}\n")
     out.writelines(f"{name}={value}\n" for name, value in told["variables"].items())
     _show_destinations(report["destinations"])
+    _title("Ledger")
+    kept = report["ledger"]
+    count = "no file yet" if kept["calls"] is None else f"{kept['calls']} calls, {kept['bytes'] / 1e6:.1f} MB"
+    out.write(f"{kept['path']}: {count}; written {kept['on']}\n")
     _title("This process")
     for state in report["process"]["destinations"]:
         out.write(", ".join(f"{name} {value}" for name, value in state.items() if value not in (None, {})) + "\n")

@@ -25,6 +25,7 @@ from orobserve.delivery.destination import Destination
 from orobserve.delivery.hub import Hub
 from orobserve.receivers import Receivers
 from orobserve_exporters.console import Console
+from tests.ledger import records
 from tests.support.intake import Answer, Intake
 from tests.telemetry.calls import record
 
@@ -274,3 +275,20 @@ def test_as_a_command(folder: Path, intake: Intake) -> None:
     assert [row["ok"] for row in report["destinations"]] == [True]
     assert report["problems"] == []
     assert report["versions"]["orobserve"] == orobserve.__version__
+
+
+def test_the_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where it is and what is in it; who else can read it, what was set aside, what a destination has refused."""
+    path = tmp_path / "ledger.db"
+    monkeypatch.setenv("OROBSERVE_LEDGER", str(path))
+    main(["doctor"])
+    assert f"{path}: no file yet; written always" in capsys.readouterr().out
+    records.stored(path, [records.call(number) for number in range(3)])
+    path.chmod(0o644)
+    (tmp_path / "ledger.db.damaged-20261126T000000-1").touch()
+    main(["doctor", "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert report["ledger"]["calls"] == 3
+    told = " ".join(problem["what"] for problem in report["problems"])
+    assert "others can read the ledger" in told
+    assert "damaged-20261126T000000-1" in told
