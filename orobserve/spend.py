@@ -25,7 +25,7 @@ def facts(generation: Generation) -> Facts:
         "output_tokens": usage and usage.output_tokens,
         "cache_read_input_tokens": usage and usage.cache_read_input_tokens,
         "cost": None if cost is None or cost.total is None else repr(cost.total),
-        "failed": generation.failed,
+        "error": (generation.error.type if generation.error else "failed") if generation.failed else None,
     }
 
 
@@ -50,13 +50,13 @@ class Sum:
     def add(self, call: Mapping[str, Any]) -> None:
         """Add a call."""
         self.calls += 1
-        self.errors += call["failed"]
+        self.errors += call["error"] is not None
         for name in ("input_tokens", "output_tokens", "cache_read_input_tokens"):
             setattr(self, name, getattr(self, name) + (call[name] or 0))
         if call["cost"] is not None:
             self.priced += 1
             self.paid += Decimal(call["cost"])
-        elif not call["failed"]:
+        elif call["error"] is None:
             self.unpriced += 1
 
     def as_json(self) -> Facts:

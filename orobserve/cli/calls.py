@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from orobserve.cli import selection
 from orobserve.ledger.columns import TOKENS
-from orobserve.telemetry.console import Told
+from orobserve.telemetry.console import Told, is_terminal
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from orobserve.ledger.query import Row
+
+_BEGINNING = len("gen-1764126029-") + 4
 
 
 def told(row: Row) -> Told:
@@ -41,10 +45,15 @@ def as_json(row: Row) -> dict[str, Any]:
         **{name: getattr(row, name) for name in ("operation", "model", "provider", "user", "session", "api_key")},
         "tags": list(row.tags),
         **{name: getattr(row, name) for name in TOKENS},
-        "cost": None if row.cost is None else float(row.cost),
-        "cache_saving": None if row.cache_saving is None else float(row.cache_saving),
+        "cost": row.cost,
+        "cache_saving": row.cache_saving,
         **{name: getattr(row, name) for name in ("response_cache", "outcome", "status", "failed", "error")},
     }
+
+
+def shown_id(row_id: str | None, stream: TextIO) -> str | None:
+    """Return a generation id as it is shown: on a terminal its beginning, which `orobserve show` takes too."""
+    return row_id[:_BEGINNING] if row_id and is_terminal(stream) else row_id
 
 
 def rate(part: int | None, whole: int | None) -> float | None:

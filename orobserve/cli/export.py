@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import dataclass
 from decimal import Context, Decimal
@@ -96,10 +95,9 @@ def run(options: argparse.Namespace) -> int:
 def _summarise(total: _Total, options: argparse.Namespace) -> None:
     """Say what was exported on standard error: standard output may be the export."""
     if options.json:
-        cost = None if total.cost is None else float(total.cost)
-        said = json.dumps({"calls": total.calls, "cost": cost, "unpriced": total.unpriced, "output": options.output})
-    else:
-        where = "" if options.output == "-" else f" to {plain(options.output)}"
-        unknown = f", {total.unpriced} of unknown cost" if total.unpriced else ""
-        said = f"exported {table.counted(total.calls, 'call')}{where}: {money(total.cost)}{unknown}"
-    sys.stderr.write(said + "\n")
+        found = {"calls": total.calls, "cost": total.cost, "unpriced": total.unpriced, "output": options.output}
+        table.write_json(sys.stderr, found)
+        return
+    where = "" if options.output == "-" else f" to {plain(options.output)}"
+    unknown = f", {total.unpriced} of unknown cost" if total.unpriced else ""
+    sys.stderr.write(f"exported {table.counted(total.calls, 'call')}{where}: {money(total.cost)}{unknown}\n")

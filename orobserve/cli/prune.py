@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sqlite3
 import sys
 import time
@@ -112,7 +111,7 @@ def _agreed(planned: prune.Plan) -> bool:
 
 def _tell(options: argparse.Namespace, done: dict[str, Any]) -> None:
     if options.json:
-        sys.stdout.write(json.dumps({**done, "dry_run": options.dry_run}) + "\n")
+        table.write_json(sys.stdout, {**done, "dry_run": options.dry_run})
         return
     calls, left = table.counted(done["calls"], "call"), done["left"]
     if options.dry_run:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import json
+import shutil
 import sys
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from orobserve import config
 from orobserve.cli import selection, table
 from orobserve.errors import ConfigurationError
 from orobserve.ledger.sums import GROUPS
+from orobserve.telemetry.console import money, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,8 +21,14 @@ if TYPE_CHECKING:
 
 _KEY = "api_key"
 _WORDS = {**{name: name for name in GROUPS}, "key": _KEY}
-_HEAD = ("calls", "errors", "tokens in", "cached", "out", "reasoning", "cost")
-_FIGURES = ("input_tokens", "cache_read_tokens", "output_tokens", "reasoning_tokens")
+_HEAD = ("calls", "errors", "tokens in", "cached", "out", "reasoning", "hits", "saved", "cost")
+_TITLES = {_KEY: "key", "day": "day (UTC)"}
+_SPARED = ("reasoning", "out", "hits", "tokens in", "saved")  # where a terminal is too narrow for all
+_LEAST = 12  # characters of a name that a table shows at least
+_FIGURES = (
+    *("calls", "errors", "unpriced", "input_tokens", "cache_read_tokens", "output_tokens", "reasoning_tokens"),
+    *("prompt_cache_rate", "cache_saving", "response_cache_hits", "cost"),
+)
 _EPILOG = """\
 examples:
   orobserve report                                  the last seven days by model
@@ -29,7 +36,12 @@ examples:
   orobserve report --by user --tag team=search --since 2026-11-01
   orobserve report --by key --csv > keys.csv
 
-costs are what OpenRouter billed, exact; "+ ?" says that the cost of some calls is not known. Days are UTC.
+costs are what OpenRouter billed, exact; "+ ?" says that the cost of some calls is not known.
+cached: the part of the tokens in that came out of the providers' prompt caches, of the calls that tell;
+saved: what that has saved, in USD, rounded (negative: writing the caches cost more); hits: calls
+that OpenRouter's own cache of responses has answered. What no call tells has no column, and a narrow
+terminal shows fewer; --json and --csv have all, with all digits.
+Days are UTC, as those of OpenRouter's own activity page are.
 """
 
 
@@ -59,9 +71,10 @@ def run(options: argparse.Namespace) -> int:
     names = [tuple(_named(name, each.group[name], settings.api_key_labels) for name in by) for each in found]
     if options.json:
         rows = [{**dict(zip(by, name, strict=True)), **_figures(each)} for name, each in zip(names, found, strict=True)]
-        sys.stdout.write(json.dumps({"rows": rows, "total": _figures(total[0]) if total else None}) + "\n")
+        table.write_json(sys.stdout, {"rows": rows, "total": _figures(total[0]) if total else None})
     elif options.csv:
-        _write_csv(by, names, found)
+        lines = [(*name, *_figures(each).values()) for name, each in zip(names, found, strict=True)]
+        table.write_csv(sys.stdout, (*by, *_FIGURES), lines)
     else:
         _show(by, names, found, total)
     return 0
@@ -82,17 +95,7 @@ def _named(name: str, value: Any, labels: Mapping[str, str]) -> str | None:  # n
 
 
 def _figures(found: Sum) -> dict[str, Any]:
-    figures = {name: getattr(found, name) for name in ("calls", "errors", "unpriced", *_FIGURES)}
-    return {**figures, "cost": None if found.cost is None else float(found.cost)}
-
-
-def _write_csv(by: Sequence[str], names: Sequence[tuple[str | None, ...]], found: Sequence[Sum]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow([*by, "calls", "errors", "unpriced", *_FIGURES, "cost"])
-    for name, each in zip(names, found, strict=True):
-        figures = (getattr(each, field) for field in _FIGURES)
-        cost = None if each.cost is None else f"{each.cost:f}"
-        writer.writerow([*name, each.calls, each.errors, each.unpriced, *figures, cost])
+    return {name: getattr(found, name) for name in _FIGURES}
 
 
 def _show(
@@ -102,13 +105,47 @@ def _show(
     if not total:
         out.write("no calls\n")
         return
-    rows = [(*name, *_cells(each)) for name, each in zip(names, found, strict=True)]
-    head = (*("key" if name == _KEY else name for name in by), *_HEAD)
+    rows = [(*map(plain, name), *_cells(each)) for name, each in zip(names, found, strict=True)]
+    rows.insert(0, (*(_TITLES.get(name, name) for name in by), *_HEAD))
+    told = [column for column, cells in enumerate(zip(*rows, strict=True)) if column < len(by) or _is_told(cells)]
+    head, *rows = _fitting([tuple(row[column] for column in told) for row in rows], len(by))
     table.write(out, head, rows, [""] * len(rows), range(len(by), len(head)))
     table.summarise(out, total[0])
 
 
+def _is_told(cells: Sequence[str]) -> bool:
+    return cells[0] == _HEAD[-1] or not {*cells[1:]} <= {"", "?"}
+
+
+def _fitting(rows: list[tuple[str, ...]], names: int) -> list[tuple[str, ...]]:
+    """Return the rows as a terminal can show them: the names shortened, and then without what can best be spared."""
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    for spared in ("", *_SPARED):
+        rows = [tuple(cell for cell, title in zip(row, rows[0], strict=True) if title != spared) for row in rows]
+        widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+        while sum(widths) + 2 * (len(widths) - 1) > room and max(widths[:names]) > _LEAST:
+            widths[widths.index(max(widths[:names]))] -= 1
+        if sum(widths) + 2 * (len(widths) - 1) <= room:
+            break
+    names_of = [[_shortened(cell, width) for cell, width in zip(row[:names], widths, strict=False)] for row in rows]
+    return [(*name, *row[names:]) for name, row in zip(names_of, rows, strict=True)]
+
+
+def _shortened(text: str, width: int) -> str:
+    """Return a text without its middle: a model's vendor and version tell most."""
+    return text if len(text) <= width else f"{text[: (width - 1) // 2]}…{text[len(text) - width // 2 :]}"
+
+
 def _cells(found: Sum) -> tuple[str, ...]:
-    counts = (found.calls, found.errors, *(getattr(found, name) for name in _FIGURES))
-    shown = ["?" if count is None else str(count) if count else "" for count in counts]
-    return (*shown, table.cost(found))
+    rate, saved = found.prompt_cache_rate, found.cache_saving
+    return (
+        *(_count(count) for count in (found.calls, found.errors, found.input_tokens)),
+        "?" if rate is None else f"{rate:.0%}",
+        *(_count(count) for count in (found.output_tokens, found.reasoning_tokens, found.response_cache_hits)),
+        "?" if saved is None else money(saved.quantize(Decimal(1).scaleb(min(-4, saved.adjusted() - 1)))),
+        table.cost(found),
+    )
+
+
+def _count(count: int | None) -> str:
+    return "?" if count is None else str(count) if count else ""

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from orobserve import config
 from orobserve.cli import calls, selection, table
 from orobserve.errors import ConfigurationError
+from orobserve.generation import Outcome
 from orobserve.ledger import scan
 from orobserve.ledger.assembly import path_of
 from orobserve.ledger.columns import TOKENS
-from orobserve.telemetry.console import escaped, money
+from orobserve.telemetry.console import money
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,8 @@ _HEAD = (
     *("session", "user", "began", "last call", "took", "calls", "errors", "in", "cached", "out", "cost", "switches"),
     "served by",
 )
-_TURN_HEAD = ("#", "time", "model", "provider", "", "in", "cached", "out", "cost", "so far", "took", "result", "id")
+_TURN_HEAD = ("#", "time", "model", "provider", "in", "cached", "out", "cost", "so far", "took", "result", "id")
+_USUAL = Outcome.COMPLETE.value
 _EXACT = Context(prec=60)
 _EPILOG = """\
 examples:
@@ -73,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         found, show = _turns(settings, wanted, options.id), _show_turns
     if options.json:
-        sys.stdout.write(escaped(json.dumps(found, default=float)) + "\n")
+        table.write_json(sys.stdout, found)
     elif options.csv:
         rows = [[json.dumps(cell) if isinstance(cell, list) else cell for cell in each.values()] for each in found]
         table.write_csv(sys.stdout, list(found[0]) if found else ("session",), rows)
@@ -129,8 +131,6 @@ def _turns(settings: Config, wanted: Filter, session: str) -> list[dict[str, Any
         found.append(
             {
                 **calls.as_json(row),
-                "cost": row.cost,
-                "cache_saving": row.cache_saving,
                 "cost_so_far": so_far,
                 "unpriced_so_far": unpriced,
                 "cache_rate": calls.rate(row.cache_read_tokens, row.input_tokens),
@@ -157,7 +157,7 @@ def _show_sessions(found: Sequence[dict[str, Any]]) -> None:
         )
         for each in found
     ]
-    table.write(sys.stdout, _HEAD, rows, ["" for _ in rows], range(2, 12))
+    table.write(sys.stdout, _HEAD, rows, ["" for _ in rows], range(2, 12), whole=(0,))
 
 
 def _show_turns(found: Sequence[dict[str, Any]]) -> None:
@@ -166,19 +166,18 @@ def _show_turns(found: Sequence[dict[str, Any]]) -> None:
             str(number),
             _local(each["started_at"], "%m-%d %H:%M:%S"),
             each["model"] or each["operation"],
-            each["provider"],
-            f"was {each['switched_from']}" if each["switched_from"] else "",
+            (each["provider"] or "-") + (f" (was {each['switched_from']})" if each["switched_from"] else ""),
             *_tokens(each),
             money(each["cost"]),
             table.priced(each["cost_so_far"], each["unpriced_so_far"]),
             _took(each["seconds"]),
-            each["error"] or each["outcome"],
-            each["generation_id"],
+            each["error"] or ("" if each["outcome"] == _USUAL else each["outcome"]),
+            calls.shown_id(each["generation_id"], sys.stdout),
         )
         for number, each in enumerate(found, 1)
     ]
     styles = ["bad" if each["failed"] else "" for each in found]
-    table.write(sys.stdout, _TURN_HEAD, rows, styles, (0, 1, *range(5, 11)))
+    table.write(sys.stdout, _TURN_HEAD, rows, styles, (0, 1, *range(4, 10)), whole=(11,))
 
 
 def _local(at: str, form: str) -> str:

@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     if options.raw:
         out.write(escaped(text_of(codec.encode(generation))) + "\n")
     elif options.json:
-        out.write(escaped(json.dumps(_report(generation, settings.api_key_labels, options), default=float)) + "\n")
+        table.write_json(out, _report(generation, settings.api_key_labels, options))
     elif options.context:
         _write_context(out, generation)
     else:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
+import re
 import shutil
 from contextlib import suppress
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
+from uuid import uuid4
 
-from orobserve.telemetry.console import is_terminal, money, plain
+from orobserve.telemetry.console import escaped, is_terminal, money, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from _typeshed import SupportsWrite
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 _STYLES = {"head": "\x1b[1m", "bad": "\x1b[31m", "dim": "\x1b[2m", "good": "\x1b[32m"}
 _RESET = "\x1b[0m"
+_MARK = uuid4().hex  # around a number in JSON that is to lose its quotes; no text of others can hold it
+_NUMBER = re.compile(f'"{_MARK}(.*?){_MARK}"')
 _RICH_STYLES = {"head": "bold", "bad": "red", "dim": "dim", "good": "green", "": ""}
 
 
@@ -40,6 +45,8 @@ def write(
     rows: Sequence[Sequence[str | None]],
     styles: Sequence[str],
     right: Sequence[int],
+    *,
+    whole: Sequence[int] = (),
 ) -> None:
     """Write a table.
 
@@ -49,11 +56,12 @@ def write(
         rows: the cells, as they are: what a terminal would obey is taken out here. None is `-`.
         styles: the style of each row, empty for none.
         right: the columns that are aligned to the right; they are not cut while others can be.
+        whole: others that are not.
     """
     shown = [[plain(cell) for cell in row] for row in rows]
     if is_terminal(stream):
         with suppress(ModuleNotFoundError):
-            _write_rich(stream, head, shown, styles, right)
+            _write_rich(stream, head, shown, styles, (right, {*right, *whole}))
             return
     widths = [max(len(row[column]) for row in (head, *shown)) for column in range(len(head))]
     limit = shutil.get_terminal_size().columns if is_terminal(stream) else 0
@@ -69,19 +77,25 @@ def write(
 
 
 def _write_rich(
-    stream: TextIO, head: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str], right: Sequence[int]
+    stream: TextIO,
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    styles: Sequence[str],
+    columns: tuple[Sequence[int], Collection[int]],
 ) -> None:
     from rich.console import Console  # noqa: PLC0415 - an extra
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
+
+    right, whole = columns
 
     def cell(text: str) -> Text:
         return Text(text, no_wrap=True, overflow="ellipsis")
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=_RICH_STYLES["head"])
     for column, title in enumerate(head):
-        is_right = column in right
-        table.add_column(cell(title), justify="right" if is_right else "left", no_wrap=is_right, overflow="ellipsis")
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        table.add_column(cell(title), justify=justify, no_wrap=column in whole, overflow="ellipsis")
     for row, name in zip(rows, styles, strict=True):
         table.add_row(*map(cell, row), style=_RICH_STYLES[name])
     width = shutil.get_terminal_size().columns
@@ -116,6 +130,12 @@ def summarise(stream: TextIO, total: spend.Sum | sums.Sum) -> None:
 def counted(count: int, noun: str) -> str:
     """Return a number and what is counted, in the plural where there is not one."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def write_json(stream: TextIO, found: object) -> None:
+    """Write a line of JSON: decimals as numbers with all their digits, and nothing that a terminal would obey."""
+    text = json.dumps(found, default=lambda number: f"{_MARK}{number:f}{_MARK}")
+    stream.write(escaped(_NUMBER.sub(r"\1", text)) + "\n")
 
 
 def write_csv(stream: SupportsWrite[str], head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from orobserve import config
 from orobserve.cli import calls, selection, table
-from orobserve.telemetry.console import describe, escaped, plain
+from orobserve.telemetry.console import describe, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +27,7 @@ examples:
   orobserve tail --json | jq 'select(.cost > 0.01)'
 
 A call of which more is learnt later (its cost, say) comes again, marked "(update)". "?" is not known, never 0. A line
-ends with the generation id: `orobserve show ID` tells the rest. Times are local; in --json they are UTC.
+ends with the generation id, or its beginning: `orobserve show ID` tells the rest. Times are local; in --json UTC.
 """
 
 
@@ -95,12 +94,13 @@ def _wait() -> bool:
 def _write(row: Row, *, is_update: bool) -> None:
     out = sys.stdout
     begins = table.style(selection.clock(row.started_at)[11:], "dim", out) + (" (update) " if is_update else " ")
-    ends = f" · {row.generation_id}" if row.generation_id else ""
+    id_ = calls.shown_id(row.generation_id, out)
+    ends = f" · {id_}" if id_ else ""
     text = plain(describe(calls.told(row)) + ends)
     out.write(f"{begins}{table.style(text, 'bad' if row.failed else '', out)}\n")
     out.flush()
 
 
 def _write_json(row: Row, *, is_update: bool) -> None:
-    sys.stdout.write(escaped(json.dumps({**calls.as_json(row), "update": is_update})) + "\n")
+    table.write_json(sys.stdout, {**calls.as_json(row), "update": is_update})
     sys.stdout.flush()

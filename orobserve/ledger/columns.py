@@ -109,7 +109,8 @@ def _text(value: object) -> str | None:
     """Return a text as the database can hold it; an empty one tells nothing."""
     if not isinstance(value, str) or not value:
         return None
-    return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")  # SQLite's functions end a text at NUL
+    found = value if value.isascii() else value.encode("utf-8", "replace").decode()
+    return found.replace("\0", "\ufffd")  # where SQLite's functions of JSON would end the text
 
 
 def _whole(value: object, most: int) -> int | None:

@@ -1,4 +1,7 @@
-"""Removes calls from a ledger while others write to it: a few at a time, each time after giving way to them."""
+"""Removes calls from a ledger while others write to it: a few at a time, each time after giving way to them.
+
+What is removed is gone: its bytes are overwritten, and nothing of it is left in the sums that are kept.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orobserve.ledger import database
+from orobserve.ledger import database, rollups
 from orobserve.ledger.filters import where
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ _PAGES = 500  # of the file that are given back in one
 _SHARE = 1.0  # how long others have their turn after a transaction, as a multiple of what it took
 _LEAST = 0.005  # seconds, likewise
 _PATIENCE = 60.0  # seconds that others may keep us waiting
+_START = (-1, -1)  # before all calls: a time and an id
 _OF_A_CALL = 430  # bytes besides its record, about: its row, and its places in the indexes
 
 
@@ -83,23 +87,27 @@ def prune(
     condition, values = where(wanted)
     sql = f"""SELECT id, started_at FROM calls WHERE {condition} AND (started_at, id) > (:at, :last)
         ORDER BY started_at, id LIMIT {_CHUNK}"""  # noqa: S608 - names of ours
-    removed, place = 0, (-1, -1)
+    removed, place = 0, _START
+    reached = place  # where the next chunk begins, if this one is not taken back
 
     def chunk(connection: sqlite3.Connection) -> int:
-        nonlocal place
+        nonlocal reached
+        if place == _START:
+            rollups.fold(connection, 1)  # before what is in use is measured
         found = connection.execute(sql, {**values, "at": place[0], "last": place[1]}).fetchall()
         done, until = 0, time.monotonic() + _LONGEST
         for number, at in found:
             if size is not None and _used(connection) <= size:
                 break
             connection.execute("DELETE FROM calls WHERE id = ?", (number,))
-            done, place = done + 1, (at, number)
+            done, reached = done + 1, (at, number)
             if time.monotonic() > until:
                 break
+        rollups.fold(connection, rollups.FOLD_AT if done else 1)  # at the end all: names are in what is not folded yet
         return done
 
     for count in _in_turns(path, lambda connection: _at_once(connection, chunk), pause):
-        removed += count
+        removed, place = removed + count, reached
         advance(count)
     return removed
 
@@ -161,6 +169,7 @@ def _in_turns(path: Path, chunk: Callable[[sqlite3.Connection], int], pause: Cal
 
 
 def _at_once(connection: sqlite3.Connection, chunk: Callable[[sqlite3.Connection], int]) -> int:
+    connection.execute("PRAGMA secure_delete = ON")
     connection.execute("BEGIN IMMEDIATE")
     try:
         done = chunk(connection)

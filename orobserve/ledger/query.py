@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Self
 
 from orobserve.ledger import codec, database, money
-from orobserve.ledger.columns import TOKENS
+from orobserve.ledger.columns import DAY, TOKENS
 from orobserve.ledger.filters import Filter, where
 from orobserve.ledger.series import Point, series
-from orobserve.ledger.sums import Sum, sums, sums_of
+from orobserve.ledger.sources import KINDS
+from orobserve.ledger.sums import Sum, beginning_of, sums, sums_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from orobserve.generation import Generation
 
+_INDEXED = ("user", "session")
 _PAGE = 1_000  # rows that are read at once
 _PLAIN = (  # columns that are fields of a row as they are
     *("id", "key", "generation_id", "trace_id", "span_id", "parent_span_id", "started_at", "duration", "first_chunk"),
@@ -121,10 +123,23 @@ class Reader:
 
     def rows(self, wanted: Filter | None = None, *, limit: int | None = 100) -> list[Row]:
         """Return the calls that a filter finds, newest first."""
-        condition, values = where(wanted or Filter())
+        condition, values = where(self._narrowed(wanted or Filter()))
         sql = f"SELECT {_COLUMNS} FROM calls WHERE {condition} ORDER BY started_at DESC, id DESC LIMIT :limit"  # noqa: S608
         found = self._connection.execute(sql, {**values, "limit": -1 if limit is None else limit})
         return [_row(each) for each in found]
+
+    def _narrowed(self, wanted: Filter) -> Filter:
+        """Return the filter for the days alone of which the kept sums know such calls, where no index finds them."""
+        kinds = [kind for kind in KINDS if getattr(wanted, kind) is not None]
+        if len(kinds) != 1 or kinds[0] in _INDEXED:
+            return wanted
+        days = [beginning_of(each.group["day"]) for each in self.sums(("day",), replace(wanted, error=None))]
+        first, last = min(days, default=0), max(days, default=0)
+        since, until = (
+            max(first, wanted.since or 0),
+            last + DAY if wanted.until is None else min(last + DAY, wanted.until),
+        )
+        return replace(wanted, since=since, until=until if days else 0)
 
     def sums(self, by: Sequence[str] = (), wanted: Filter | None = None) -> list[Sum]:
         """Return the sums of the calls that a filter finds, a group each, the dearest first; see `sums.sums`."""

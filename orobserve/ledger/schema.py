@@ -3,35 +3,21 @@
 - `calls`: a row per call, what is filtered and summed in typed columns. `id` grows with every write: a record that
   replaces another gets a new one, so that whoever follows sees it. `key` is what a call is known by (`_identity`).
 - `records`: the whole record of a call as JSON, apart, so that a scan of `calls` reads none of it.
-- `daily`: sums per day (UTC), model, provider and API key. Triggers keep it, in the very transaction that writes or
-  removes a call, so it cannot differ from what `calls` holds. A known-count beside each sum tells unknown from zero.
+- sums that are kept: see `rollups`.
 - `outbox`: a row per call and destination that has not taken it yet: due, in the hands of a process (`owner`), or dead.
   `version` is the `calls.id` that is to be sent. `destinations` has who they are for, `owners` which processes live.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from orobserve.ledger import money
+from orobserve.ledger import rollups
 from orobserve.ledger.columns import TOKENS
 
 if TYPE_CHECKING:
     import sqlite3
 
-GROUPS = ("day", "model", "provider", "api_key")  # of `daily`
-SUMS = {  # columns of `daily`, and what a call adds to them; the names of a call's columns stand for themselves
-    "calls": "1",
-    "errors": "failed",
-    "unpriced": "cost_nano IS NULL AND NOT failed",
-    **money.sums("cost"),
-    **money.sums("saving"),
-    "response_cache_hits": "ifnull(response_cache = 'hit', 0)",
-    "told_tokens": "CASE WHEN cache_read_tokens IS NULL THEN 0 ELSE ifnull(input_tokens, 0) END",
-    **{name: f"ifnull({name}, 0)" for name in TOKENS},
-    **{f"{name}_known": f"{name} IS NOT NULL" for name in TOKENS},
-}
 _CALLS = f"""CREATE TABLE calls (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   key TEXT NOT NULL UNIQUE,
@@ -50,39 +36,13 @@ _FIRST = (
     "CREATE INDEX calls_by_span ON calls (span_id)",
     "CREATE INDEX calls_by_time ON calls (started_at)",
     "CREATE INDEX calls_by_session ON calls (session, started_at) WHERE session IS NOT NULL",
+    "CREATE INDEX calls_by_failure ON calls (started_at) WHERE failed",
+    "CREATE INDEX calls_by_user ON calls (user, started_at) WHERE user IS NOT NULL",
     "CREATE INDEX calls_by_generation ON calls (generation_id) WHERE generation_id <> key",
     "CREATE TRIGGER call_gone AFTER DELETE ON calls BEGIN DELETE FROM records WHERE id = OLD.id; END",
 )
 
 
-def _of(row: str, expression: str) -> str:
-    """Return an expression of a call's columns inside a trigger, where they are `NEW`'s or `OLD`'s."""
-    names = ("cost_nano", "cost_rest", "saving_nano", "saving_rest", "response_cache", "failed", *TOKENS)
-    return re.sub(rf"\b({'|'.join(names)})\b", rf"{row}.\1", expression)
-
-
-def _group(row: str) -> dict[str, str]:
-    return {name: f"{row}.day" if name == "day" else f"ifnull({row}.{name}, '')" for name in GROUPS}
-
-
-_SAME = " AND ".join(f"{name} = {value}" for name, value in _group("OLD").items())
-_SECOND = (
-    f"""CREATE TABLE daily (
-  day INTEGER NOT NULL, model TEXT NOT NULL, provider TEXT NOT NULL, api_key TEXT NOT NULL,
-  {", ".join(f"{name} INTEGER NOT NULL" for name in SUMS)},
-  PRIMARY KEY ({", ".join(GROUPS)})
-) WITHOUT ROWID""",
-    f"""INSERT INTO daily SELECT day, ifnull(model, ''), ifnull(provider, ''), ifnull(api_key, ''),
-  {", ".join(f"sum({value})" for value in SUMS.values())} FROM calls GROUP BY 1, 2, 3, 4""",  # noqa: S608 - ours
-    f"""CREATE TRIGGER call_counted AFTER INSERT ON calls BEGIN
-  INSERT INTO daily VALUES ({", ".join(_group("NEW").values())}, {", ".join(_of("NEW", v) for v in SUMS.values())})
-  ON CONFLICT ({", ".join(GROUPS)}) DO UPDATE SET {", ".join(f"{name} = {name} + excluded.{name}" for name in SUMS)};
-END""",  # noqa: S608 - ours
-    f"""CREATE TRIGGER call_discounted AFTER DELETE ON calls BEGIN
-  UPDATE daily SET {", ".join(f"{name} = {name} - ({_of('OLD', v)})" for name, v in SUMS.items())} WHERE {_SAME};
-  DELETE FROM daily WHERE calls = 0 AND {_SAME};
-END""",  # noqa: S608 - ours
-)
 _OUTBOX = (
     """CREATE TABLE destinations (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL, place TEXT NOT NULL,
@@ -100,7 +60,7 @@ _OUTBOX = (
     "CREATE INDEX outbox_owned ON outbox (owner) WHERE owner IS NOT NULL",
     "CREATE TRIGGER call_unposted AFTER DELETE ON calls BEGIN DELETE FROM outbox WHERE key = OLD.key; END",
 )
-STEPS = (_FIRST, _SECOND, _OUTBOX)
+STEPS = (_FIRST, rollups.TABLES, _OUTBOX)
 VERSION = len(STEPS)
 
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orobserve.ledger import schema
-from orobserve.ledger.columns import DAY
-from orobserve.ledger.filters import Filter, where
 from orobserve.ledger.percentiles import percentile
-from orobserve.ledger.sums import GROUPS, Sum, summed, sums
+from orobserve.ledger.rollups import bins_of
+from orobserve.ledger.sources import KINDS, TIMES, bins_from, sums_from
+from orobserve.ledger.sums import Sum, summed, summing, sums
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Mapping
+    from typing import TypeAlias
 
-STEPS = {"minute": 60 * 10**9, "hour": 3_600 * 10**9, "day": DAY}  # nanoseconds
+    from orobserve.ledger.filters import Filter
+
+    _Cells: TypeAlias = dict[tuple[int, str | None], tuple[Counter[int | None], Counter[int | None]]]
+
 OTHER = "(other)"
-_KINDS = tuple(name for name in GROUPS if name != "day")
+_RANKED = """WHEN g1 IN (SELECT value FROM json_each(:top)) THEN g1
+    WHEN g1 IS NULL AND :none THEN NULL ELSE :other"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +53,7 @@ def series(connection: sqlite3.Connection, step: str, by: str | None, wanted: Fi
 
     Args:
         connection: to a ledger.
-        step: a name of `STEPS`.
+        step: a name of `TIMES`.
         by: a name of `sums.GROUPS` but `day`, or None for one group of all. By `tag`, a call counts for each.
         wanted: which calls.
         top: how many groups are told apart; the others are one.
@@ -56,40 +61,51 @@ def series(connection: sqlite3.Connection, step: str, by: str | None, wanted: Fi
     Raises:
         ValueError: there is no such step or group.
     """
-    if step not in STEPS or by not in {None, *_KINDS}:
-        raise ValueError(f"a series is of {', '.join(STEPS)} by {', '.join(_KINDS)}; not of {step} by {by}")
+    if step not in TIMES or by not in {None, *KINDS}:
+        raise ValueError(f"a series is of {', '.join(TIMES)} by {', '.join(KINDS)}; not of {step} by {by}")
     ranked = [each.group[by] for each in sums(connection, (by,), wanted)[:top]] if by else [None]
     places = {group: place for place, group in enumerate(ranked)}
-    condition, values = where(wanted)
-    source = "calls, json_each(calls.tags) AS given" if by == "tag" else "calls"
-    column = {None: "NULL", "tag": "given.value"}.get(by, f"calls.{by}")
-    values |= {"step": STEPS[step], "top": json.dumps(ranked), "none": None in places, "other": OTHER}
-    group = f"""CASE WHEN {column} IN (SELECT value FROM json_each(:top)) THEN {column}
-        WHEN {column} IS NULL AND :none THEN NULL ELSE :other END"""  # noqa: S608 - names of ours
-    grouped = f"started_at / :step AS start, {group} AS its"
-    rest = f"FROM {source} WHERE {condition} GROUP BY start, its"
-    counted = ", ".join(f"sum({value})" for value in schema.SUMS.values())
-    found = connection.execute(f"SELECT {grouped}, {counted} {rest}", values).fetchall()
-    bins: dict[str, Any] = {}
-    for name in ("duration", "first_chunk"):
-        bins[name] = defaultdict(dict)
-        rows = connection.execute(f"SELECT {grouped}, {name}_bin, count({name}_bin) {rest}, 3", values)
-        for start, key, number, count in rows:
-            if number is not None:
-                bins[name][start, key][number] = count
-    points = []
-    for start, key, *rest_ in found:
-        latency, first = bins["duration"][start, key], bins["first_chunk"][start, key]
-        points.append(
-            Point(
-                start=start * STEPS[step],
-                group=key,
-                sums=summed((by,), (key, *rest_)) if by else summed((), rest_),
-                latency_p50=percentile(latency, 0.5),
-                latency_p95=percentile(latency, 0.95),
-                latency_p99=percentile(latency, 0.99),
-                first_chunk_p50=percentile(first, 0.5),
-                first_chunk_p95=percentile(first, 0.95),
-            )
+    groups = (step, by) if by else (step,)
+    source = sums_from(groups, wanted)
+    named = f"CASE {_RANKED} END" if by else "NULL"
+    given = {"top": json.dumps(ranked), "none": None in places, "other": OTHER}
+    rows = connection.execute(summing(("g0", named), source), {**source.values, **given}).fetchall()
+    cells = _cells(connection, groups, wanted, places)
+    points = [
+        Point(
+            start=start * TIMES[step],
+            group=group,
+            sums=summed((by,), (group, *rest)) if by else summed((), rest),
+            **_percentiles("latency", cells[start, group][0], (50, 95, 99)),
+            **_percentiles("first_chunk", cells[start, group][1], (50, 95)),
         )
+        for start, group, *rest in rows
+        if rest[0]
+    ]
     return sorted(points, key=lambda each: (each.start, places.get(each.group, top)))
+
+
+def _cells(
+    connection: sqlite3.Connection, by: tuple[str, ...], wanted: Filter, places: Mapping[str | None, int]
+) -> _Cells:
+    """Return the numbers of calls by bin of duration, and by bin of the first chunk, of each time and group."""
+    source = bins_from(by, wanted)
+    cells: _Cells = defaultdict(lambda: (Counter(), Counter()))
+
+    def cell(start: int, group: str | None = None) -> tuple[Counter[int | None], Counter[int | None]]:
+        return cells[start, group if group in places else OTHER]
+
+    for sql in source.kept:
+        for *key, durations, first_chunks in connection.execute(sql, source.values):
+            for counter, kept in zip(cell(*key), (durations, first_chunks), strict=True):
+                counter.update(bins_of(kept))
+    for sql in source.calls:
+        for *key, duration, first_chunk, sign in connection.execute(sql, source.values):
+            for counter, number in zip(cell(*key), (duration, first_chunk), strict=True):
+                counter[number] += sign
+    return cells
+
+
+def _percentiles(name: str, counts: Mapping[int | None, int], parts: tuple[int, ...]) -> dict[str, Any]:
+    known = {number: count for number, count in counts.items() if number is not None and count}
+    return {f"{name}_p{part}": percentile(known, part / 100) for part in parts}

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orobserve._identity import Parts, completed, is_late
-from orobserve.ledger import codec, database, outbox
+from orobserve.ledger import codec, database, outbox, rollups
 from orobserve.ledger.columns import DAY, columns
+from orobserve.ledger.filters import Filter
+from orobserve.ledger.sums import sums
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,6 +91,7 @@ class Store:
                     self._dispatch.begin(connection, now)
                 posted = [self._put(connection, generation, written, now) for generation, written in batch]
                 lost = self._remove(connection, now)
+                rollups.fold(connection)
             if self._keep.size is not None:
                 connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")  # `execute` stops after one page
         if lost and self._dispatch is not None:
@@ -129,7 +132,7 @@ class Store:
             )
             used = (pages - free) * size
             if used > self._keep.size:
-                calls = connection.execute("SELECT ifnull(sum(calls), 0) FROM daily").fetchone()[0]
+                calls = sum(each.calls for each in sums(connection, (), Filter()))
                 over = (used - self._keep.size) / used
                 lost += _remove_oldest(connection, min(_CHUNK, max(calls // 10 + 1, int(calls * over) + 1)))
         return lost

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orobserve.generation import Content, Message, Text, Timing
-from orobserve.ledger import prune
+from orobserve.generation import Content, Message, Request, Text, Timing
+from orobserve.ledger import prune, rollups
 from orobserve.ledger.filters import Filter
 from orobserve.ledger.query import Reader
 from tests.cli.screens import Terminal, as_json, run
@@ -72,6 +72,21 @@ def test_to_a_size(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_by_filters_all_of_which_hold(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "removed 20 calls" in run(capsys, "prune", "--user", "u-1", "--older-than", "20d", "--yes")
     assert left(path) == {number for number in range(200) if number % 5 != 1 or number < 100}
+
+
+def test_nothing_of_who_is_forgotten_is_left_in_the_file(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name, said = "forget-me-9c2e", "a secret of theirs 51f0"
+    content = Content(input=(Message(role="user", parts=(Text(content=said * 500),)),))
+    asked = Request(model="openai/gpt-4o", user=name, session_id=f"session of {name}")
+    stored(path, [call(number, request=asked, content=content, tags={"tags": [name]}) for number in range(500, 520)])
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:  # the sums that are kept know of them
+        writer.execute("BEGIN IMMEDIATE")
+        rollups.fold(writer, 1)
+        writer.execute("COMMIT")
+    assert as_json(capsys, "prune", "--user", name, "--yes")["calls"] == 20
+    for file in path.parent.glob("ledger.db*"):
+        assert name.encode() not in file.read_bytes()
+        assert said.encode() not in file.read_bytes()
 
 
 @pytest.mark.parametrize(("answer", "count"), [("y\n", 150), ("\n", 200), ("no\n", 200), ("", 200)])

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orobserve.cli.main import main
+from orobserve.generation import CacheInfo, Cost, Error, Usage
 from orobserve.ledger.store import Keep
 from orobserve.ledger.writer import Ledger
 from tests.exporters.warehouse_calls import Expected, calls
+from tests.ledger.records import exact, stored
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +69,7 @@ def test_by_user(expected: Expected, capsys: pytest.CaptureFixture[str]) -> None
 def test_the_table(expected: Expected, capsys: pytest.CaptureFixture[str]) -> None:
     text = report(capsys, "--by", "key,model", "--since", "30d")
     lines = text.splitlines()
-    assert " ".join(lines[0].split()) == "key model calls errors tokens in cached out reasoning cost"
+    assert " ".join(lines[0].split()) == "key model calls errors tokens in out cost"  # and nothing that no call tells
     assert any(line.startswith("production") for line in lines)
     assert any("+ ?" in line for line in lines)  # the calls of unknown cost
     assert "whose cost is unknown (?)" in lines[-1]
@@ -78,6 +80,60 @@ def test_json_and_filters(expected: Expected, capsys: pytest.CaptureFixture[str]
     (row,) = found["rows"]
     assert (row["calls"], row["errors"], row["cost"]) == (1, 1, None)
     assert found["total"]["unpriced"] == 0  # it failed
+
+
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ledger of calls that came out of caches, whole or in part."""
+    now, path = time.time_ns(), tmp_path / "ledger.db"
+    first = calls(now)[0]
+    usage = Usage(input_tokens=123_456_789, output_tokens=12_345_678, cache_read_input_tokens=100_000_000)
+    read = Cost(total=1234.5000000000002, cache_discount=0.12345678901234567)
+    written = Cost(total=0.1, cache_discount=-0.0000012)
+    monkeypatch.setenv("OROBSERVE_LEDGER", str(path))
+    model = "a-vendor-with-a-name/and-a-model-with-a-name-that-is-longer"
+    plain = {"model": "short", "cost": None, "usage": None}
+    made: tuple[dict[str, Any], ...] = (
+        {"model": model, "usage": usage, "cost": read},
+        {"cost": written, "usage": replace(usage, reasoning_output_tokens=1_000_000)},
+        {"cost": Cost(total=0.0), "cache": CacheInfo(status="hit")},
+        {"model": "failed", "error": Error(type="429")},
+    )
+    stored(
+        path, [replace(first, id=f"gen-{at}", span_id=f"{at:016x}", **plain | each) for at, each in enumerate(made, 1)]
+    )
+
+
+def test_caches(cached: None, capsys: pytest.CaptureFixture[str]) -> None:
+    found = {row["model"]: row for row in rows(capsys)}
+    short = found["short"]
+    assert (short["response_cache_hits"], Decimal(short["cache_saving"])) == ("1", Decimal("-0.0000012"))
+    as_json = json.loads(report(capsys, "--json"), parse_float=Decimal)
+    assert as_json["total"]["cost"] == Decimal("1234.6000000000002")
+    assert as_json["total"]["cache_saving"] == exact([0.12345678901234567, -0.0000012])
+    assert as_json["rows"][0]["prompt_cache_rate"] == Decimal(repr(100_000_000 / 123_456_789))
+    failed = found["failed"]
+    assert (failed["cost"], failed["unpriced"], failed["cache_saving"], failed["prompt_cache_rate"]) == (
+        "",
+        "0",
+        "",
+        "",
+    )
+
+
+def test_a_terminal_of_100_columns(
+    cached: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    lines = report(capsys, "--by", "day,model").splitlines()
+    assert max(map(len, lines)) <= 100
+    assert " ".join(lines[0].split()) == "day (UTC) model calls errors tokens in cached hits saved cost"
+    assert "a-vend…-longer" in lines[1]
+    assert lines[1].split()[-3:] == ["81%", "$0.1235", "$1234.5000000000002"]
+    assert lines[2].split()[-4:] == ["81%", "1", "$-0.0000012", "$0.10"]
+    assert lines[3].split()[-3:] == ["?", "?", "?"]
 
 
 def test_no_calls(expected: Expected, capsys: pytest.CaptureFixture[str]) -> None:

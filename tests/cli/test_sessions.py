@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orobserve.generation import Cost, Error, Outcome, Timing, Usage
-from tests.cli.screens import as_json, hostile, run
+from orobserve.cli.main import main
+from orobserve.generation import Cost, Error, Outcome, Request, Timing, Usage
+from tests.cli.screens import STYLED, Terminal, as_json, hostile, run
 from tests.exporters.generations import STARTED_AT
 from tests.ledger.records import SECOND, call, exact, stored
 
@@ -87,6 +88,24 @@ def test_one_in_order_with_the_cost_so_far(capsys: pytest.CaptureFixture[str]) -
     assert "was Azure" in lines[5]
     assert "502" in lines[4]
     assert "$0.60014250000000000002 + ?" in lines[7]
+
+
+def test_what_is_typed_next_is_whole_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, ledger_path: Path) -> None:
+    pytest.importorskip("rich")
+    monkeypatch.setenv("COLUMNS", "150")
+    made = call(50, request=Request(session_id="a-session-of-thirty-characters"), model="m" * 60)
+    stored(ledger_path, [replace(made, id="gen-1764126029-AbCdEfGhIjKlMnOpQrSt")])
+    for arguments, word in (
+        ((), "a-session-of-thirty-characters"),
+        (("a-session-of-thirty-characters",), "gen-1764126029-AbCd"),
+    ):
+        screen = Terminal()
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stdout", screen)
+            assert main(["sessions", *arguments]) == 0
+        lines = STYLED.sub("", screen.getvalue()).splitlines()
+        assert any(word in line for line in lines)
+        assert max(map(len, lines)) <= 150
 
 
 def test_filters_and_limit(capsys: pytest.CaptureFixture[str]) -> None:

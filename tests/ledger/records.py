@@ -7,11 +7,13 @@ from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
 from orobserve.generation import Cost, Enrichment, Generation, Request, Timing
+from orobserve.ledger import database, rollups
 from orobserve.ledger.store import Keep
 from orobserve.ledger.writer import Ledger
 from tests.exporters.generations import CHAT, STARTED_AT
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable
     from pathlib import Path
 
@@ -61,3 +63,31 @@ def exact(costs: Iterable[float]) -> Decimal:
     with localcontext() as context:
         context.prec = 400
         return sum(map(Decimal, map(repr, costs)), Decimal(0))
+
+
+def fold(path: Path) -> None:
+    """Bring the kept sums up to date, as every so many calls do."""
+    with database.writing(path) as connection:
+        rollups.fold(connection, at=0)
+
+
+def sums_are_true(path: Path) -> None:
+    """Check that the kept sums are those of a ledger that is filled with the same calls anew."""
+    fold(path)
+    with database.writing(path) as connection:
+        kept = _kept(connection)
+        assert not connection.execute("SELECT * FROM gone").fetchall()
+        for table in KEPT:
+            connection.execute(f"DELETE FROM {table}")
+        connection.execute("UPDATE folded SET id = 0")
+        rollups.fold(connection, at=0)
+        assert kept == _kept(connection)
+
+
+KEPT = ("daily", "rollup", "histogram")
+
+
+def _kept(connection: sqlite3.Connection) -> dict[str, list[Any]]:
+    found = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in KEPT}
+    counted = [(*key, rollups.bins_of(first), rollups.bins_of(second)) for *key, first, second in found["histogram"]]
+    return {**found, "histogram": counted}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -13,10 +12,10 @@ from hypothesis import strategies as st
 from orobserve.ledger.filters import Filter
 from orobserve.ledger.percentiles import bin_of, percentile
 from orobserve.ledger.query import Reader
-from orobserve.ledger.series import OTHER, STEPS
+from orobserve.ledger.sources import TIMES
 from tests.exporters.generations import STARTED_AT
-from tests.ledger.records import DAY, stored
-from tests.ledger.test_query import figures, group_of, mixed, totals
+from tests.ledger.plain import check_points, mixed, near
+from tests.ledger.records import DAY, fold, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,45 +31,24 @@ def calls() -> list[Generation]:
 @pytest.fixture(scope="module")
 def reader(calls: list[Generation], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     path = tmp_path_factory.mktemp("ledger") / "ledger.db"
-    stored(path, calls)
+    stored(path, calls[:1_300])
+    fold(path)
+    stored(path, calls[1_300:])
     with Reader(path) as opened:
         yield opened
 
 
-def near(found: float | None, durations: list[float], part: float) -> bool:
-    """Tell whether a percentile is at most 5 % off the duration at that place."""
-    if found is None or not durations:
-        return found is None and not durations
-    return math.isclose(found, sorted(durations)[math.ceil(part * len(durations)) - 1], rel_tol=0.05)
-
-
 @pytest.mark.parametrize("wanted", [Filter(), Filter(since=STARTED_AT - 3 * DAY), Filter(user="ada")])
 @pytest.mark.parametrize("by", [None, "model", "provider", "api_key", "user", "session", "tag"])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", TIMES)
 def test_points(step: str, by: str | None, wanted: Filter, reader: Reader, calls: list[Generation]) -> None:
-    expected: dict[tuple[int, Any], list[Generation]] = defaultdict(list)
-    top = [each.group[by] for each in reader.sums((by,), wanted)[:2]] if by else [None]
-    for each in calls:
-        at = each.timing.started_at
-        if (wanted.since and at < wanted.since) or (wanted.user and each.request.user != wanted.user):
-            continue
-        for group in group_of(each, by) if by else [None]:
-            expected[at // STEPS[step] * STEPS[step], group if group in top else OTHER].append(each)
-    found = reader.series(step, by, wanted, top=2)
-    assert [each.start for each in found] == sorted(each.start for each in found)
-    assert {(each.start, each.group) for each in found} == set(expected)
-    for point in found:
-        made = expected[point.start, point.group]
-        sums = point.sums
-        assert figures(sums) == totals(made)
-        assert sums.group == ({by: point.group} if by else {})
-        latencies = [each.timing.duration for each in made]
-        assert near(point.latency_p50, latencies, 0.5)
-        assert near(point.latency_p95, latencies, 0.95)
-        assert near(point.latency_p99, latencies, 0.99)
-        chunks = [each for each in (each.timing.time_to_first_chunk for each in made) if each is not None]
-        assert near(point.first_chunk_p50, chunks, 0.5)
-        assert near(point.first_chunk_p95, chunks, 0.95)
+    top = [each.group[by] for each in reader.sums((by,), wanted)[:2]] if by else []
+    meant = [
+        each
+        for each in calls
+        if each.timing.started_at >= (wanted.since or 0) and wanted.user in {None, each.request.user}
+    ]
+    check_points(reader.series(step, by, wanted, top=2), meant, step, by, top)
 
 
 def test_mistakes(reader: Reader) -> None:
