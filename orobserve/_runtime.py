@@ -21,6 +21,7 @@ from orobserve.key_budget import KeyBudgets
 from orobserve.receivers import Receivers
 from orobserve.telemetry import console, names, providers
 from orobserve.telemetry.events import Events
+from orobserve.telemetry.handouts import Handouts
 from orobserve.telemetry.jobs import Jobs
 from orobserve.telemetry.metrics import Metrics
 from orobserve.telemetry.spans import Recorder
@@ -42,6 +43,7 @@ EXIT_BUDGET = 2.0
 _lock = threading.RLock()
 _worker = Worker()
 _enricher = Enricher()
+_handouts = Handouts()
 _state: dict[str, Any] = {}
 
 
@@ -79,7 +81,9 @@ def _observer(settings: Config) -> Observer:
         listen=outlets.listen,
         enrich=outlets.enrich,
     )
+    recorder.defer = _handouts.put
     _enricher.configure(settings)
+    _handouts.drain(EXIT_BUDGET)
     _receivers().close(EXIT_BUDGET)
     _state["receivers"] = _assemble(settings, outlets)
     _endings.at_sigterm(_flush_at_end, EXIT_BUDGET)
@@ -233,6 +237,7 @@ def _at_exit() -> None:
     _enricher.wait(_state.get("patience", 0.0))
     until = time.monotonic() + EXIT_BUDGET
     _enricher.release(EXIT_BUDGET)
+    _handouts.drain(_left(until))
     _receivers().close(_left(until))
 
 
@@ -259,6 +264,7 @@ def uninstrument() -> None:
         if observer is not None:
             observer.stop()
         _enricher.release(FLUSH_BUDGET)
+        _handouts.drain(FLUSH_BUDGET)
         _receivers().close(EXIT_BUDGET)
         _state.pop("receivers", None)
         _endings.leave_sigterm()
@@ -284,6 +290,7 @@ def flush(timeout: float = FLUSH_BUDGET, *, records: bool = False) -> bool:
     if records:
         _enricher.wait(timeout)
     done = _enricher.release(_left(until))
+    done = _handouts.drain(_left(until)) and done
     done = _receivers().flush(_left(until)) and done
     settings: Config | None = _state.get("settings")
     given = [settings.tracer_provider, settings.meter_provider] if settings is not None else []

@@ -61,6 +61,7 @@ def _fresh(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     yield
     orobserve.uninstrument()
     _tap.end_open_streams()  # or the garbage collector would, in another test
+    assert _runtime._handouts.drain(5.0)
     assert _runtime._worker.flush(5.0), "a callback never came back"
     _runtime._worker._callbacks.clear()
     _runtime._state.clear()
@@ -144,6 +145,7 @@ def records() -> Callable[[], list[Generation]]:
     orobserve.on_generation(seen.append)
 
     def take() -> list[Generation]:
+        assert _runtime._handouts.drain(5.0)
         assert _runtime._worker.flush(5.0)
         return seen
 

@@ -156,6 +156,7 @@ def test_a_slow_callback_delays_no_destination(sim: Simulator) -> None:
     orobserve.on_generation(lambda _: proceed.wait(30))
     orobserve.instrument(hosts=[sim.root], console=False, destinations=[kept])
     make_calls(sim, 2)
+    assert _runtime._handouts.drain(10)
     hub = _runtime._state["receivers"].hub
     assert hub.flush(10)
     assert len(kept.got) == 2

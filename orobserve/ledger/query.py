@@ -134,12 +134,9 @@ class Reader:
         if len(kinds) != 1 or kinds[0] in _INDEXED:
             return wanted
         days = [beginning_of(each.group["day"]) for each in self.sums(("day",), replace(wanted, error=None))]
-        first, last = min(days, default=0), max(days, default=0)
-        since, until = (
-            max(first, wanted.since or 0),
-            last + DAY if wanted.until is None else min(last + DAY, wanted.until),
-        )
-        return replace(wanted, since=since, until=until if days else 0)
+        first, end = min(days, default=0), max(days, default=-DAY) + DAY
+        until = end if wanted.until is None else min(end, wanted.until)
+        return replace(wanted, since=max(first, wanted.since or 0), until=until)
 
     def sums(self, by: Sequence[str] = (), wanted: Filter | None = None) -> list[Sum]:
         """Return the sums of the calls that a filter finds, a group each, the dearest first; see `sums.sums`."""

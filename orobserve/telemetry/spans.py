@@ -83,6 +83,7 @@ class Recorder:
         self._jobs = jobs
         self._listen = listen
         self._enrich = enrich
+        self.defer: Callable[[Callable[[], None]], None] | None = None  # has something done on another thread, soon
         self._places = Places()
 
     def begin(self, exchange: Exchange) -> Context:
@@ -162,7 +163,8 @@ class Recorder:
             generation = changed(generation, enrichment=Enrichment(status=status))
         if status == "dropped" and metrics is not None:
             metrics.drop("enrichment", "queue_full")
-        waiting.end(generation)
+        tells_content = self._config.content_on_span or self._config.content_on_event
+        waiting.end(generation, None if tells_content else self.defer)
 
     def _complete(self, begun: _Begun, generation: Generation) -> Generation:
         said = begun.exchange.content()

@@ -40,17 +40,26 @@ class Waiting:
     complete: Callable[[Generation], Generation]
     before: Generation | None = None
 
-    def end(self, generation: Generation) -> None:
-        """Say what is known now."""
-        with guard:
-            generation = self.complete(generation)
+    def end(self, generation: Generation, defer: Callable[[Callable[[], None]], None] | None = None) -> None:
+        """Say what is known now.
+
+        Args:
+            generation: what is known.
+            defer: has the rest done on another thread, where the span needs none of what `complete` adds.
+        """
+        if defer is None:
+            with guard:
+                generation = self.complete(generation)
         self.before = generation
         with guard:
             self.close(generation)
         if self.metrics is not None:
             with guard:
                 self.metrics.record(generation, standard=self.standard)
-        self._hand_on(generation)
+        if defer is None:
+            self._hand_on(generation)
+        elif self.listen() is not None:
+            defer(lambda: self._hand_on(self.complete(generation)))
 
     def update(self, generation: Generation) -> None:
         """Say what was learnt after the end: the span is closed by now, and nothing is counted a second time."""

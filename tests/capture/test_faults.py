@@ -137,6 +137,7 @@ def test_a_fault_is_ours_alone(
         patch.setattr(place, fail)
         assert visit(side, kind) == without
         assert visit(side, kind) == without
+        assert _runtime._handouts.drain(5.0)
         assert _runtime._worker.flush(5.0)
 
     assert injected(), "the fault was not met, or not counted"

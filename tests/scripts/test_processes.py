@@ -90,6 +90,7 @@ orobserve.instrument()
 {CALL}
 for _ in range({calls_before}):
     call(httpx)
+assert _runtime._handouts.drain(20.0)
 assert _runtime._worker.flush(20.0)  # records only: the span is still queued in the exporter
 child = os.fork()
 call(httpx)

@@ -85,6 +85,7 @@ def test_colour_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def shown(capsys: pytest.CaptureFixture[str]) -> str:
+    assert _runtime._handouts.drain(5.0)
     assert _runtime._worker.flush(5.0)
     return capsys.readouterr().err
 
@@ -119,6 +120,7 @@ def terminal() -> Iterator[int]:
 
 
 def on(screen: int) -> str:
+    assert _runtime._handouts.drain(5.0)
     assert _runtime._worker.flush(5.0)
     found = b""
     while select.select([screen], [], [], 0)[0]:
