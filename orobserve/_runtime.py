@@ -117,8 +117,7 @@ def _assemble(settings: Config, outlets: _Outlets) -> Receivers:
 
 
 def _receivers() -> Receivers:
-    found: Receivers | None = _state.get("receivers")
-    return found or Receivers(callbacks=_worker)
+    return _state.get("receivers") or Receivers(callbacks=_worker)
 
 
 class _Outlets:
@@ -202,15 +201,12 @@ def _is_taken_over() -> bool:
 
 def deliveries() -> list[State]:
     """Return the counters of the destinations."""
-    hub = _receivers().hub
-    return hub.states() if hub is not None else []
+    return _receivers().states()
 
 
 def resume() -> None:
     """Take up what earlier processes have left unsent: for a process that will be there for long."""
-    ledger = _receivers().ledger
-    if ledger is not None:
-        ledger.start()
+    _receivers().start()
 
 
 def _set_console(settings: Config) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from orobserve._worker import Worker
     from orobserve.budgets.watch import Watch
     from orobserve.delivery.hub import Hub
+    from orobserve.delivery.state import State
     from orobserve.generation import Generation
     from orobserve.ledger.flights import Flights
     from orobserve.ledger.writer import Ledger
@@ -74,6 +75,15 @@ class Receivers:
         if self.ledger is not None:
             return self.ledger.has_room(generation)
         return self.hub is None or self.hub.has_room(generation)
+
+    def start(self) -> None:
+        """Take up what earlier processes have left unsent: for a process that will be there for long."""
+        if self.ledger is not None:
+            self.ledger.start()
+
+    def states(self) -> list[State]:
+        """Return the counters of the destinations."""
+        return [] if self.hub is None else self.hub.states()
 
     def flush(self, timeout: float) -> bool:
         """Write and send what is queued; returns False if some of it is not settled after `timeout` seconds."""

@@ -137,8 +137,7 @@ def run(options: argparse.Namespace) -> int:
         log=None if options.quiet else _log_json if options.json else _log,
     )
     _start(listener.url, chosen, has_token=token is not None, as_json=options.json, ledger=ledger)
-    if ledger is not None:
-        ledger.start()
+    receivers.start()
     listener.run(receiver)
     return _end(receivers, intake, options)
 
@@ -179,7 +178,7 @@ def _end(receivers: Receivers, intake: Intake, options: argparse.Namespace) -> i
     until = time.monotonic() + options.flush
     intake.counts["lost"] += intake.close(options.flush)
     receivers.close(max(0.0, until - time.monotonic()))
-    ledger, destinations = receivers.ledger, [] if receivers.hub is None else receivers.hub.states()
+    ledger, destinations = receivers.ledger, receivers.states()
     states = [*([] if ledger is None else [ledger.state]), *destinations]
     due = _due(ledger)
     lost = [sum(each.dropped.values()) + each.rejected + (0 if due.get(each.name) else each.queued) for each in states]

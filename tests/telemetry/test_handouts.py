@@ -75,4 +75,4 @@ def test_what_was_said_is_not_read_on_the_callers_thread(
     assert seen == []
     assert orobserve.flush(10)
     assert len(seen) == 1
-    assert _runtime._state["ledger"].state.delivered == 1
+    assert _runtime._state["receivers"].ledger.state.delivered == 1
