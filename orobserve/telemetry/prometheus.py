@@ -25,12 +25,13 @@ from opentelemetry.sdk.metrics.export import (
     PeriodicExportingMetricReader,
     Sum,
 )
-from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Exemplar
 from prometheus_client.core import Metric as Family
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from orobserve.telemetry import providers
+from orobserve.telemetry.port import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,7 +59,7 @@ class Provider(MeterProvider):
         self.registry = CollectorRegistry()
         self.address: tuple[str, int] | None = None
         self.is_up = True
-        self._server: Any = None
+        self._server: Server | None = None
         self._reader = _Reader()
         self.registry.register(_Collector(self._reader))
         readers: list[MetricReader] = [self._reader]
@@ -82,7 +83,7 @@ class Provider(MeterProvider):
             return
         host, port = self.address
         try:
-            self._server, _ = start_http_server(port, host, self.registry)
+            self._server = Server(self.address, self.registry)
         except (OSError, UnicodeError, RuntimeError) as error:  # the last: no further thread
             _log.warning(
                 "Prometheus cannot fetch the metrics of process %d: no listening on %s:%d (%s). One port serves one "

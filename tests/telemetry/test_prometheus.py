@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import threading
 import urllib.request
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -139,6 +140,23 @@ def test_a_port_that_is_taken_is_said_once_and_hurts_nobody(port: int, caplog: p
         assert call().json() == ANSWER
     (said,) = caplog.messages
     assert f"process {os.getpid()}: no listening on 127.0.0.1:{port} ([Errno " in said
+
+
+def test_who_connects_and_says_nothing_costs_few_threads_and_no_word(
+    port: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("orobserve.telemetry.port._Handler.timeout", 0.2)
+    orobserve.instrument(prometheus_port=port, console=False)
+    call()
+    before = threading.active_count()
+    idle = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(40)]
+    idle[-1].recv(1)  # the last of them has been looked at, and sent away
+    assert threading.active_count() <= before + 20
+    assert not idle[0].recv(1)
+    for one in idle:
+        one.close()
+    assert calls(scrape(port)) == 1
+    assert not capfd.readouterr().err
 
 
 @pytest.mark.parametrize("host", ["a..b", "192.0.2.1"])
