@@ -95,8 +95,8 @@ ALERTS = (
     Alert(
         name="OpenRouterSpendSpike",
         summary=f"{_MODEL} costs {{value}} times as much as in a usual hour",
-        why="The model's last hour is so much dearer than its average hour of the day, and than the same hour of the day"
-        " before, and cost more than a dollar. The dashboard Spend shows the key and tag.",
+        why="The model's last hour is so much dearer than its average hour of the day, and than the same hour of the"
+        " day before, and cost more than a dollar. The dashboard Spend shows the key and tag.",
         expression=(
             f"({_spent('1h', p.ANSWERED)} > 1) / ({_usual_hour()})"
             f" and on ({p.ANSWERED}) count by ({p.ANSWERED}) (last_over_time({p.COST}[1h] offset 12h))"
