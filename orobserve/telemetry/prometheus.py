@@ -13,6 +13,7 @@ import os
 import re
 import threading
 from bisect import bisect_left
+from contextlib import suppress
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("orobserve")
 _OPENMETRICS, _PLAIN = "application/openmetrics-text", "text/plain; version=0.0.4; charset=utf-8"
+_LONGEST = 1.0  # seconds that a fork waits for a scrape
 _UNITS = {"s": "seconds"}
 _ANNOTATION = re.compile(r"\{.*\}")  # `{call}` and the like, which is no unit
 _NO_NAME = re.compile(r"[^a-zA-Z0-9]+")
@@ -67,7 +69,12 @@ class Provider(MeterProvider):
             readers.append(PeriodicExportingMetricReader(providers.exporter_for("METRICS")()))
         super().__init__(readers)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._in_child)
+            # A fork in the midst of a scrape would leave the SDK's locks shut in the child, for good.
+            os.register_at_fork(
+                before=lambda: self._reader.lock.acquire(timeout=_LONGEST),
+                after_in_parent=self._in_parent,
+                after_in_child=self._in_child,
+            )
 
     def answer(self, accept: str = "") -> tuple[bytes, str]:
         """Return the metrics and their content type, by the words of an `Accept` header; OpenMetrics has exemplars."""
@@ -102,12 +109,16 @@ class Provider(MeterProvider):
             server.shutdown()
             server.server_close()
 
+    def _in_parent(self) -> None:
+        with suppress(RuntimeError):  # it was not to be had in time
+            self._reader.lock.release()
+
     def _in_child(self) -> None:
         """Leave the port to the parent: a child answers at its own first call, if the port is free then."""
         if self._server is not None:
             self._server.socket.close()
         self._server, self.is_up = None, self.address is None
-        self._reader.lock = threading.Lock()
+        self._reader.lock = threading.RLock()
 
 
 class _Reader(MetricReader):
@@ -115,7 +126,7 @@ class _Reader(MetricReader):
 
     def __init__(self) -> None:
         super().__init__()
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self._data: MetricsData | None = None
 
     def take(self) -> MetricsData | None:

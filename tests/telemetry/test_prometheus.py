@@ -233,6 +233,37 @@ def test_a_forked_child_leaves_the_port_to_its_parent_and_takes_it_after_it(port
     assert "openrouter_client_cost_USD_total" in run_program(source).stdout
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_child_that_is_forked_during_a_scrape_can_count() -> None:
+    source = """
+        import os, threading
+        from orobserve.telemetry.prometheus import Provider
+        provider, begun, go_on = Provider(), threading.Event(), threading.Event()
+        meter = provider.get_meter("m")
+        counter = meter.create_counter("calls")
+        counter.add(1)
+        forked = []
+        def look(_options):
+            begun.set()
+            forked.append(go_on.wait(0.2))  # while this thread scrapes, the other wants to fork
+            return []
+        meter.create_observable_gauge("slow", [look])
+        scrape = threading.Thread(target=provider.answer)
+        scrape.start()
+        begun.wait()
+        child = os.fork()
+        go_on.set()
+        if child == 0:
+            counter.add(1)
+            print(provider.answer()[0].decode(), flush=True)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        scrape.join()
+        assert forked == [False]
+    """
+    assert "calls_total 2.0" in run_program(source).stdout
+
+
 def test_hostile_names_are_only_names() -> None:
     provider = Provider()
     names = ['a"b', "back\\slash", "two\nlines", "\x1b[31mred", "half \ud800 pair", "\u202eright", "# EOF", "x" * 10**6]
