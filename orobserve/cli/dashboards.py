@@ -125,7 +125,7 @@ def _export(options: argparse.Namespace) -> int:
 def _push(options: argparse.Namespace) -> int:
     from orobserve.cli.grafana import Grafana, GrafanaError  # noqa: PLC0415 - only this action needs httpx
 
-    token = options.token or os.environ.get("GRAFANA_TOKEN")
+    token = (options.token or os.environ.get("GRAFANA_TOKEN") or "").strip()
     if not options.url or not token:
         name = "GRAFANA_TOKEN" if options.url else "GRAFANA_URL"
         fix = f"export {name}=..., or --{name.removeprefix('GRAFANA_').lower()}"

@@ -180,7 +180,7 @@ def _for_prometheus(alert: Alert) -> dict[str, Any]:
     return {
         "alert": alert.name,
         "expr": f"({alert.expression}) > {alert.limit:g}",
-        "for": f"{alert.lasting}m",
+        "for": f"{alert.lasting}m" if alert.lasting else "0s",  # as Grafana spells it
         "labels": {"severity": alert.severity},
         "annotations": _annotations(alert, value),
     }
@@ -202,7 +202,7 @@ def _for_grafana(alert: Alert, source: str) -> dict[str, Any]:
         "uid": alert.name,
         "title": alert.name,
         "condition": "B",
-        "for": f"{alert.lasting}m",
+        "for": f"{alert.lasting}m" if alert.lasting else "0s",  # as Grafana spells it
         "noDataState": "OK",
         "execErrState": "Error",
         "labels": {"severity": alert.severity},
