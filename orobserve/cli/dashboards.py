@@ -36,7 +36,8 @@ examples:
 push can be repeated: what is there is brought up to date, and nothing is made twice. The token is that of a service
 account which may read data sources and write folders, dashboards and, with --alerts, alert rules (role Editor, and
 Admin, or datasources:read, for the data sources). "prometheus" is for Mimir, Thanos and VictoriaMetrics too. Files for
-Prometheus' own alert rules and for Grafana's provisioning are in the folder alerts of an export.
+Prometheus' own alert rules and for Grafana's provisioning are in the folder alerts of an export; the latter name a data
+source with the uid "prometheus": put in your own there.
 """
 
 
