@@ -36,7 +36,8 @@ examples:
 push can be repeated: what is there is brought up to date, and nothing is made twice. The token is that of a service
 account which may read data sources and write folders, dashboards and, with --alerts, alert rules (role Editor, and
 Admin, or datasources:read, for the data sources). "prometheus" is for Mimir, Thanos and VictoriaMetrics too. Files for
-Prometheus' own alert rules and for Grafana's provisioning are in the folder alerts of an export.
+Prometheus' own alert rules and for Grafana's provisioning are in the folder alerts of an export; the latter name a data
+source with the uid "prometheus": put in your own there.
 """
 
 
@@ -125,7 +126,7 @@ def _export(options: argparse.Namespace) -> int:
 def _push(options: argparse.Namespace) -> int:
     from orobserve.cli.grafana import Grafana, GrafanaError  # noqa: PLC0415 - only this action needs httpx
 
-    token = options.token or os.environ.get("GRAFANA_TOKEN")
+    token = (options.token or os.environ.get("GRAFANA_TOKEN") or "").strip()
     if not options.url or not token:
         name = "GRAFANA_TOKEN" if options.url else "GRAFANA_URL"
         fix = f"export {name}=..., or --{name.removeprefix('GRAFANA_').lower()}"

@@ -20,6 +20,9 @@ _REASONS = {
     404: "there is no such address: check --url, with the path if Grafana is below one",
     412: "somebody else has changed it meanwhile: try again",
 }
+_ELSEWHERE = "that is elsewhere: give --url as the browser shows it (https, and the path), or go round a login page"
+_TOKEN = re.compile(r"[!-~]+")
+_SOURCE = {"name", "type", "uid"}
 _OK = 200
 _NOT_FOUND = 404
 _VOLATILE = {"id", "version", "iteration"}  # Grafana's own, in a dashboard
@@ -37,11 +40,19 @@ class Grafana:
         """Open nothing.
 
         Raises:
-            GrafanaError: the address is none.
+            GrafanaError: the address, or the token, is none.
         """
         self._url = url.rstrip("/")
+        if not _TOKEN.fullmatch(token):
+            raise GrafanaError(
+                "the token is none: it is one word of letters, digits and signs, as Grafana shows it once"
+            )
         headers = {"Authorization": f"Bearer {token}", "User-Agent": f"orobserve/{__version__}"}
-        if not url.startswith(("http://", "https://")):
+        try:
+            is_address = url.startswith(("http://", "https://")) and bool(httpx.URL(url).host)
+        except httpx.InvalidURL:
+            is_address = False
+        if not is_address:
             raise GrafanaError(f"--url={url!r} is no address: https://grafana.example.com is one")
         self._client = httpx.Client(base_url=f"{self._url}/", headers=headers, timeout=30)
 
@@ -58,7 +69,9 @@ class Grafana:
     def sources(self) -> list[dict[str, Any]]:
         """Return the data sources: name, type, uid."""
         found = self._ask("GET", "api/datasources", "read the data sources (datasources:read)")
-        return found if isinstance(found, list) else []
+        if not isinstance(found, list) or not all(isinstance(item, dict) and {*item} >= _SOURCE for item in found):
+            raise GrafanaError(f"{self._url} does not answer as Grafana does: check --url")
+        return found
 
     def folder(self, title: str) -> str:
         """Return the uid of a folder, which is made if there is none of the title."""
@@ -86,7 +99,7 @@ class Grafana:
         base, name = "api/v1/provisioning/alert-rules", f"the alert rule {rule['title']}"
         path = f"{base}/{rule['uid']}"
         there = self._ask("GET", path, f"look at {name} (alert.provisioning:read)", absent=True)
-        if there and all(there.get(key) == value for key, value in rule.items()):
+        if there and _has(there, {key: value for key, value in rule.items() if key != "orgID"}):  # which Grafana sets
             result = "unchanged"
         else:
             doing = f"write {name} (alert.provisioning:write)"
@@ -115,12 +128,21 @@ class Grafana:
             raise GrafanaError(f"{self._url} cannot be reached ({type(error).__name__}): check --url") from None
         except ValueError:
             raise GrafanaError(f"{self._url} does not answer as Grafana does: check --url") from None
-        reason = _REASONS.get(answer.status_code, "Grafana refuses")
+        reason = _REASONS.get(answer.status_code, _ELSEWHERE if answer.is_redirect else "Grafana refuses")
         raise GrafanaError(f"cannot {doing}: {reason} (HTTP {answer.status_code}{_said(answer)})")
 
 
 def _same(there: dict[str, Any], ours: dict[str, Any]) -> bool:
     return {key: value for key, value in there.items() if key not in _VOLATILE} == ours
+
+
+def _has(there: Any, ours: Any) -> bool:  # noqa: ANN401 - of any kind
+    """Tell whether all of ours is there; Grafana adds what is its own."""
+    if isinstance(ours, dict):
+        return isinstance(there, dict) and all(_has(there.get(key), value) for key, value in ours.items())
+    if isinstance(ours, list):
+        return isinstance(there, list) and len(there) == len(ours) and all(map(_has, there, ours))
+    return bool(there == ours)
 
 
 def _said(answer: httpx.Response) -> str:

@@ -13,6 +13,7 @@ import os
 import re
 import threading
 from bisect import bisect_left
+from contextlib import suppress
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +26,13 @@ from opentelemetry.sdk.metrics.export import (
     PeriodicExportingMetricReader,
     Sum,
 )
-from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Exemplar
 from prometheus_client.core import Metric as Family
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from orobserve.telemetry import providers
+from orobserve.telemetry.port import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("orobserve")
 _OPENMETRICS, _PLAIN = "application/openmetrics-text", "text/plain; version=0.0.4; charset=utf-8"
+_LONGEST = 1.0  # seconds that a fork waits for a scrape
 _UNITS = {"s": "seconds"}
 _ANNOTATION = re.compile(r"\{.*\}")  # `{call}` and the like, which is no unit
 _NO_NAME = re.compile(r"[^a-zA-Z0-9]+")
@@ -58,7 +61,7 @@ class Provider(MeterProvider):
         self.registry = CollectorRegistry()
         self.address: tuple[str, int] | None = None
         self.is_up = True
-        self._server: Any = None
+        self._server: Server | None = None
         self._reader = _Reader()
         self.registry.register(_Collector(self._reader))
         readers: list[MetricReader] = [self._reader]
@@ -66,7 +69,12 @@ class Provider(MeterProvider):
             readers.append(PeriodicExportingMetricReader(providers.exporter_for("METRICS")()))
         super().__init__(readers)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._in_child)
+            # A fork in the midst of a scrape would leave the SDK's locks shut in the child, for good.
+            os.register_at_fork(
+                before=lambda: self._reader.lock.acquire(timeout=_LONGEST),
+                after_in_parent=self._in_parent,
+                after_in_child=self._in_child,
+            )
 
     def answer(self, accept: str = "") -> tuple[bytes, str]:
         """Return the metrics and their content type, by the words of an `Accept` header; OpenMetrics has exemplars."""
@@ -82,7 +90,7 @@ class Provider(MeterProvider):
             return
         host, port = self.address
         try:
-            self._server, _ = start_http_server(port, host, self.registry)
+            self._server = Server(self.address, self.registry)
         except (OSError, UnicodeError, RuntimeError) as error:  # the last: no further thread
             _log.warning(
                 "Prometheus cannot fetch the metrics of process %d: no listening on %s:%d (%s). One port serves one "
@@ -101,12 +109,16 @@ class Provider(MeterProvider):
             server.shutdown()
             server.server_close()
 
+    def _in_parent(self) -> None:
+        with suppress(RuntimeError):  # it was not to be had in time
+            self._reader.lock.release()
+
     def _in_child(self) -> None:
         """Leave the port to the parent: a child answers at its own first call, if the port is free then."""
         if self._server is not None:
             self._server.socket.close()
         self._server, self.is_up = None, self.address is None
-        self._reader.lock = threading.Lock()
+        self._reader.lock = threading.RLock()
 
 
 class _Reader(MetricReader):
@@ -114,7 +126,7 @@ class _Reader(MetricReader):
 
     def __init__(self) -> None:
         super().__init__()
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self._data: MetricsData | None = None
 
     def take(self) -> MetricsData | None:

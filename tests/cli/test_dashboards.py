@@ -43,7 +43,7 @@ class StandIn(ThreadingHTTPServer):
         self.refusal: tuple[int, str] | None = None
         self.writes = 0
 
-    def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:  # noqa: PLR0911 - one for each address
+    def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:  # noqa: C901, PLR0911 - one for each address
         what, _, uid = path.partition("?")[0].removeprefix("/api/").rpartition("/")
         if self.refusal:
             return self.refusal[0], {"message": self.refusal[1]}
@@ -64,6 +64,10 @@ class StandIn(ThreadingHTTPServer):
             meta = {"folderUid": body["folderUid"], "url": url}
             self.boards[board["uid"]] = {"dashboard": {**board, "id": 7, "version": version}, "meta": meta}
             return 200, {"uid": board["uid"], "url": url, "status": "success", "version": version}
+        if body:  # as Grafana does it
+            body["orgID"] = 3
+            for data in body["data"]:
+                data["model"] |= {"intervalMs": 1000, "maxDataPoints": 43200}
         if method == "POST":
             assert body["uid"] not in self.rules
             self.rules[body["uid"]] = body
@@ -196,6 +200,12 @@ def test_what_goes_wrong_is_named(
     assert "service account" in failed(capsys, "--token", "wrong")
     (port,) = free_ports(1)
     assert "check --url" in failed(capsys, "--url", f"http://127.0.0.1:{port}")
-    assert "no address" in failed(capsys, "--url", "grafana.example.com")
+    for url in ("grafana.example.com", "http://", "http://[::1", "http://host:port"):
+        assert "no address" in failed(capsys, "--url", url)
+    for token in ("gl\u0455a_x", "two words"):
+        assert "token" in failed(capsys, "--token", token)
+    for body in ([{"a": 1}], {"page": "login"}):
+        grafana.sources = body  # type: ignore[assignment]
+        assert "does not answer as Grafana does" in failed(capsys)
     monkeypatch.delenv("GRAFANA_TOKEN")
     assert "export GRAFANA_TOKEN=" in failed(capsys, status=2)

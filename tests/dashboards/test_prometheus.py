@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orobserve_exporters.grafana.source import promql
 from tests.dashboards import figures, grafana
 from tests.dashboards import load as loads
 from tests.dashboards.engines import Prometheus, prometheus
 from tests.support.programs import program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.dashboards.load import Load
 
@@ -111,3 +113,29 @@ def test_expressions_are_promql() -> None:
     for name in BOARDS:
         for _, target, seen in view(name).targets():
             parser.parse(seen.promql(target["expr"]))
+
+
+def test_processes_that_begin_and_end_within_the_range_are_counted(tmp_path: Path) -> None:
+    """By the minute, what a process's counter says; one that begins anew at the same address starts at nothing."""
+    minutes, start = 120, loads.START
+    told: dict[str, Callable[[int], float | None]] = {
+        "steady": lambda at: 5 + at * 0.01,
+        "gone within": lambda at: 2 + at * 0.02 if at < 30 else None,
+        "gone before": lambda at: 9.0 if at < -30 else None,
+        "new": lambda at: 0.25 + at * 0.01 if at >= 40 else None,
+        "anew at the edge": lambda at: 0.1 if at <= 0 else 0.01 + at * 0.01,  # and then beyond what it was before
+        "anew within": lambda at: 3 + at * 0.01 if at < 60 else (at - 60) * 0.03,
+    }
+    lines = [
+        f'openrouter_client_cost_USD_total{{job="app",instance="{name}"}} {value} {start + at * 60 - 30}'
+        for name, value_at in told.items()
+        for at in range(-60, minutes + 1)
+        if (value := value_at(at)) is not None
+    ]
+    seen = grafana.View(BOARDS["spend"], start, start + minutes * 60)
+    with prometheus(tmp_path, "\n".join([*lines, "# EOF", ""])) as server:
+        spent = server.instant(seen.promql(promql.grown(promql.COST)), seen.end)
+        assert single(server, seen, "In this range") == pytest.approx(6.84, rel=0.01)
+    found = {one["metric"]["instance"]: float(one["value"][1]) for one in spent}
+    assert found.pop("anew within") == pytest.approx(2.4, rel=0.02)  # increase() extrapolates
+    assert found == pytest.approx({"steady": 1.2, "gone within": 0.58, "new": 1.45, "anew at the edge": 1.21})

@@ -64,6 +64,7 @@ def test_boards_are_told_apart_and_know_no_grafana() -> None:
         text = json.dumps(board)
         uids = set(re.findall(r'"uid": "([^"]+)"', text)) - {board["uid"]}
         assert uids == {"${datasource}"}
+        assert listed.keys() >= {"model", "provider", "key", "tag"}
         used = set(re.findall(r"\$\{([a-z_]+)", text)) - {"__value", "__field"}
         assert used <= known
         for name, variable in listed.items():

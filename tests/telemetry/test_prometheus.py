@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import threading
 import urllib.request
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -141,6 +142,23 @@ def test_a_port_that_is_taken_is_said_once_and_hurts_nobody(port: int, caplog: p
     assert f"process {os.getpid()}: no listening on 127.0.0.1:{port} ([Errno " in said
 
 
+def test_who_connects_and_says_nothing_costs_few_threads_and_no_word(
+    port: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("orobserve.telemetry.port._Handler.timeout", 0.2)
+    orobserve.instrument(prometheus_port=port, console=False)
+    call()
+    before = threading.active_count()
+    idle = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(40)]
+    idle[-1].recv(1)  # the last of them has been looked at, and sent away
+    assert threading.active_count() <= before + 20
+    assert not idle[0].recv(1)
+    for one in idle:
+        one.close()
+    assert calls(scrape(port)) == 1
+    assert not capfd.readouterr().err
+
+
 @pytest.mark.parametrize("host", ["a..b", "192.0.2.1"])
 def test_an_address_that_is_none_hurts_nobody(host: str, port: int, caplog: pytest.LogCaptureFixture) -> None:
     orobserve.instrument(prometheus_port=port, prometheus_host=host)
@@ -213,6 +231,37 @@ def test_a_forked_child_leaves_the_port_to_its_parent_and_takes_it_after_it(port
         assert os.wait()[1] == 0
     """
     assert "openrouter_client_cost_USD_total" in run_program(source).stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_child_that_is_forked_during_a_scrape_can_count() -> None:
+    source = """
+        import os, threading
+        from orobserve.telemetry.prometheus import Provider
+        provider, begun, go_on = Provider(), threading.Event(), threading.Event()
+        meter = provider.get_meter("m")
+        counter = meter.create_counter("calls")
+        counter.add(1)
+        forked = []
+        def look(_options):
+            begun.set()
+            forked.append(go_on.wait(0.2))  # while this thread scrapes, the other wants to fork
+            return []
+        meter.create_observable_gauge("slow", [look])
+        scrape = threading.Thread(target=provider.answer)
+        scrape.start()
+        begun.wait()
+        child = os.fork()
+        go_on.set()
+        if child == 0:
+            counter.add(1)
+            print(provider.answer()[0].decode(), flush=True)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        scrape.join()
+        assert forked == [False]
+    """
+    assert "calls_total 2.0" in run_program(source).stdout
 
 
 def test_hostile_names_are_only_names() -> None:

@@ -42,7 +42,7 @@ for (const name of names) {
     if (custom) check(`Partial<${panel.type === 'table' ? 'import("@grafana/schema").TableFieldOptions' : `${kind}.FieldConfig`}>`, custom);
     for (const { query, queryType } of targets) {
       if (queryType !== 'traceql') continue;
-      const filled = query.replace('$model', '.*').replace('$dear', '0.1');
+      const filled = query.replaceAll(/\$(model|provider|key|tag)/g, '.*').replace('$dear', '0.1');
       parser.parse(filled).iterate({
         enter: (node) => {
           if (node.type.isError) problems.push(`${name}: ${panel.title}: no TraceQL at ${node.from}: ${filled}`);

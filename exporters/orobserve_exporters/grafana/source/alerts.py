@@ -47,16 +47,25 @@ def _spent(window: str, by: str = "") -> str:
     return p.total(p.COST, by, window, wanted="")
 
 
+def _usual_hour() -> str:
+    """Return the day's average hour by model, or the dearest around this time yesterday: a nightly job is no spike."""
+    average = f"{_spent('1d', p.ANSWERED)} / 24"
+    hours = f"sum by ({p.ANSWERED}) (increase({p.COST}[1h]))"
+    yesterday = f"max_over_time(({hours})[2h:10m] offset 23h)"
+    return f"{average} > {yesterday} or {yesterday} or {average}"
+
+
 def _cache_rate(window: str) -> str:
-    return f"{p.total(p.DETAILS, p.ANSWERED, window, wanted=_CACHED)} / {_given(window)}"
+    return f"({p.total(p.DETAILS, p.ANSWERED, window, wanted=_CACHED)} or 0 * {_given(window)}) / {_given(window)}"
 
 
 def _given(window: str) -> str:
     return p.total(p.TOKENS, p.ANSWERED, window, wanted=f'{p.TOKEN_TYPE}="input"')
 
 
-def _seen(labels: str, window: str) -> str:
-    return f'count by ({labels}) (last_over_time({p.CALLS}{{{p.UPSTREAM}!=""}}[{window}] offset 1h))'
+def _seen(labels: str) -> str:
+    """Return what there was in the week before the last hour; a series is there as long as its process lives."""
+    return f'count by ({labels}) (count_over_time({p.CALLS}{{{p.UPSTREAM}!=""}}[7d:30m] offset 1h))'
 
 
 _CACHED = f'{p.TOKEN_KIND}="cache_read"'
@@ -77,7 +86,8 @@ ALERTS = (
         name="OpenRouterBurnRate",
         summary="At the present pace a month of OpenRouter costs {value} USD",
         why="The last hour and the last six hours were both as dear as that: the smaller of the two paces is above the"
-        " limit, which should be about twice the month's budget.",
+        " limit, which should be about twice the month's budget. The dashboard Spend shows the model, key and"
+        " tag.",
         expression=f"({_HOUR} < {_SIX_HOURS} or {_SIX_HOURS})",
         limit=200,
         lasting=5,
@@ -85,9 +95,10 @@ ALERTS = (
     Alert(
         name="OpenRouterSpendSpike",
         summary=f"{_MODEL} costs {{value}} times as much as in a usual hour",
-        why="The model's last hour is so much dearer than its average hour of the day, and cost more than a dollar.",
+        why="The model's last hour is so much dearer than its average hour of the day, and than the same hour of the"
+        " day before, and cost more than a dollar. The dashboard Spend shows the key and tag.",
         expression=(
-            f"({_spent('1h', p.ANSWERED)} > 1) / ({_spent('1d', p.ANSWERED)} / 24)"
+            f"({_spent('1h', p.ANSWERED)} > 1) / ({_usual_hour()})"
             f" and on ({p.ANSWERED}) count by ({p.ANSWERED}) (last_over_time({p.COST}[1h] offset 12h))"
         ),
         limit=5,
@@ -96,7 +107,8 @@ ALERTS = (
     Alert(
         name="OpenRouterUnpricedCalls",
         summary="The cost of {value} more calls is not known",
-        why="They did not fail, and OpenRouter has not said what they cost, so that sums are too small. See Trust.",
+        why="They did not fail, and OpenRouter has not said what they cost, so that sums are too small. The dashboard"
+        " Trust shows what became of their records.",
         expression=p.changed(p.UNPRICED, "", "1h", wanted=""),
         limit=0,
         lasting=15,
@@ -112,10 +124,11 @@ ALERTS = (
     Alert(
         name="OpenRouterProviderChange",
         summary=f"{_UPSTREAM} now serves {_MODEL}: {{value}} calls",
-        why="It had not in the day before, when others did. Prices, speed, caches and data policies may differ.",
+        why="It had not in the week before, when others did. Prices, speed, caches and data policies may differ:"
+        " provider.order or provider.only in the request say who may. See Routing.",
         expression=(
             f"{p.total(p.CALLS, _PAIR, '1h', wanted=f'{p.UPSTREAM}!=' + chr(34) * 2)}"
-            f" unless on ({_PAIR}) {_seen(_PAIR, '1d')} and on ({p.ANSWERED}) {_seen(p.ANSWERED, '1d')}"
+            f" unless on ({_PAIR}) {_seen(_PAIR)} and on ({p.ANSWERED}) {_seen(p.ANSWERED)}"
         ),
         limit=0,
         severity="info",
@@ -167,7 +180,7 @@ def _for_prometheus(alert: Alert) -> dict[str, Any]:
     return {
         "alert": alert.name,
         "expr": f"({alert.expression}) > {alert.limit:g}",
-        "for": f"{alert.lasting}m",
+        "for": f"{alert.lasting}m" if alert.lasting else "0s",  # as Grafana spells it
         "labels": {"severity": alert.severity},
         "annotations": _annotations(alert, value),
     }
@@ -189,7 +202,7 @@ def _for_grafana(alert: Alert, source: str) -> dict[str, Any]:
         "uid": alert.name,
         "title": alert.name,
         "condition": "B",
-        "for": f"{alert.lasting}m",
+        "for": f"{alert.lasting}m" if alert.lasting else "0s",  # as Grafana spells it
         "noDataState": "OK",
         "execErrState": "Error",
         "labels": {"severity": alert.severity},

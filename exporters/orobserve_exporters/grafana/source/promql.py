@@ -59,19 +59,25 @@ def detail(kind: str) -> str:
 def grown(metric: str, window: str = RANGE, *, wanted: str = CHOSEN) -> str:
     """Return by how much each series of a counter has grown in a window, to the last digit.
 
-    That is its last value less the one before the window; all of it if there was none in the day before, or if it is
-    less, since then it began anew at the edge. Only what restarted in the middle is left to `increase`.
+    That is its last value less the one before the window; all of it if there was none in the day before, or if the
+    window's least is less: it began anew at the edge. Only what restarted in the middle is left to `increase`.
     """
     series = f"{metric}{{{wanted}}}"
     last, before = f"last_over_time({series}[{window}])", f"last_over_time({series}[{_GAP}] offset {window})"
+    since = f"({before} <= min_over_time({series}[{window}]))"
     restarted = f"(resets({series}[{window}]) > 0)"
-    return f"(({last} - {before} >= 0) unless {restarted} or (increase({series}[{window}]) and {restarted}) or {last})"
+    return f"({last} - {since} unless {restarted} or (increase({series}[{window}]) and {restarted}) or {last})"
 
 
 def total(metric: str, by: str = "", window: str = RANGE, *, wanted: str = CHOSEN) -> str:
     """Return by how much a counter has grown in a window, summed by labels."""
     grouped = f" by ({by})" if by else ""
     return f"sum{grouped}({grown(metric, window, wanted=wanted)})"
+
+
+def by_tag(expression: str) -> str:
+    """Return sums by the chosen tag under a name that is always the same, for a column's title."""
+    return f'sum by (tag) (label_replace({expression}, "tag", "$1", "{TAG}", "(.*)"))'
 
 
 def changed(metric: str, by: str = "", window: str = RANGE, *, wanted: str = CHOSEN) -> str:

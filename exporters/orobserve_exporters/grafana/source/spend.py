@@ -32,15 +32,20 @@ def _figure(title: str, shows: str, window: str | None, **more: object) -> Panel
 def _by(title: str, labels: str, column: str, shows: str, sql: str = "") -> Panel:
     """Return a table of what each value of a label, or column, has cost."""
     name, source = title.removeprefix("By ").lower(), sql or column
+
+    def total(metric: str, wanted: str = p.CHOSEN) -> str:
+        found = p.total(metric, labels, wanted=wanted)
+        return p.by_tag(found) if labels == p.TAG else found
+
     return Panel(
         title=title,
         shows=shows,
         kind=Kind.TABLE,
         promql={
-            "spent": p.total(p.COST, labels),
-            "calls": p.total(p.CALLS, labels),
-            "tokens in": p.total(p.TOKENS, labels, wanted=p.token("input")),
-            "tokens out": p.total(p.TOKENS, labels, wanted=p.token("output")),
+            "spent": total(p.COST),
+            "calls": total(p.CALLS),
+            "tokens in": total(p.TOKENS, p.token("input")),
+            "tokens out": total(p.TOKENS, p.token("output")),
         }
         if labels
         else None,

@@ -5,7 +5,17 @@ from __future__ import annotations
 from orobserve.telemetry import names
 from orobserve_exporters.grafana.source.panels import RATE, SECONDS, USD, Kind, Panel, Subject
 
-_OURS = f'span.{names.PROVIDER_NAME} = "{names.PROVIDER}" && span.{names.REQUEST_MODEL} =~ "$model"'
+_ALWAYS = f"span.{names.PROVIDER_NAME}"  # what a span lacks matches nothing, not even `.*`: this one no span lacks
+CHOICES = {
+    "model": names.REQUEST_MODEL,
+    "provider": names.UPSTREAM,
+    "key": names.API_KEY_LABEL,
+    "tag": f"{names.METADATA_PREFIX}tags",
+}
+_OURS = " && ".join(
+    [f'{_ALWAYS} = "{names.PROVIDER}"']
+    + [f'({_ALWAYS} =~ "${name}" || span.{attribute} =~ "${name}")' for name, attribute in CHOICES.items()]
+)
 _MODEL, _COST, _UPSTREAM = f"span.{names.RESPONSE_MODEL}", f"span.{names.COST_TOTAL}", f"span.{names.UPSTREAM}"
 _SHOWN = f"select({_MODEL}, {_UPSTREAM}, {_COST}, span.{names.INPUT_TOKENS}, span.{names.OUTPUT_TOKENS})"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models import dashboard as model
 
-from orobserve_exporters.grafana.source import promql, sql
+from orobserve_exporters.grafana.source import promql, sql, traces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 DATASOURCE, TRACES = "${datasource}", "${traces}"
 _HARMLESS = "/^([^\\\\']*)$/"  # names come from users and models: those that could end a text in SQL are not offered
+_QUOTABLE = '/^([^\\\\"]*)$/'  # and in TraceQL
+_TEMPO_QUERY, _VALUES = "TempoDatasourceVariableQueryEditor-VariableQuery", 1  # as Grafana's editor writes them
 _WORDS = {"model": "Model", "provider": "Provider", "key": "API key", "tag": "Tag"}
 _COLUMNS = {
     "model": "coalesce(MODEL, '?')",
@@ -26,7 +28,7 @@ _COLUMNS = {
 }
 _LABELS = {"model": promql.ASKED, "provider": promql.UPSTREAM, "key": promql.KEY, "tag": promql.TAG}
 _HINTS = {
-    "model": "With Prometheus the model that was asked for, since a failed call has no other.",
+    "model": "With Prometheus and Tempo the model that was asked for, since a failed call has no other.",
     "provider": "The provider that served the call.",
     "key": "Your name for the key, from api_key_labels.",
     "tag": "",
@@ -37,7 +39,9 @@ def variables(subject: Subject, plugin: str, dialect: Dialect | None) -> Iterato
     """Yield builders of a dashboard's variables; `plugin` is the type of its data source."""
     yield _source("datasource", "Data source", plugin)
     if plugin == "tempo":
-        yield _text("model", "Model", ".*", "A regular expression of the model that was asked for.")
+        for name in ("model", "provider", "key"):
+            yield _choice(name, plugin, dialect)
+        yield _text("tag", "Tag", ".*", "A regular expression of the list of tags: .*beta.* for one of them.")
         yield _text("dear", "Expensive is", "0.1", "USD of one call.")
         return
     if dialect is None:
@@ -63,7 +67,9 @@ def _text(name: str, label: str, default: str, hint: str) -> Any:  # noqa: ANN40
 
 def _choice(name: str, plugin: str, dialect: Dialect | None) -> Any:  # noqa: ANN401
     query: Any
-    if dialect is None:
+    if plugin == "tempo":
+        query = {"refId": _TEMPO_QUERY, "type": _VALUES, "label": traces.CHOICES[name]}
+    elif dialect is None:
         query = {"query": f"label_values({promql.CALLS}, {_LABELS[name]})", "refId": "A"}
     else:
         query = sql.variable(_COLUMNS[name], dialect)
@@ -73,7 +79,7 @@ def _choice(name: str, plugin: str, dialect: Dialect | None) -> Any:  # noqa: AN
         .description(_HINTS[name])
         .datasource(model.DataSourceRef(type_val=plugin, uid=DATASOURCE))
         .query(query)
-        .regex("" if dialect is None else _HARMLESS)
+        .regex(_HARMLESS if dialect is not None else _QUOTABLE if plugin == "tempo" else "")
         .refresh(model.VariableRefresh.ON_DASHBOARD_LOAD)
         .sort(model.VariableSort.ALPHABETICAL_ASC)
         .multi(True)
