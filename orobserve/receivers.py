@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from orobserve.ledger.flights import Flights
     from orobserve.ledger.writer import Ledger
 
+_ROUNDS = 3  # a record that was completed while the first was on its way is sent after that; what was left may be more
 _NOTING = 0.2  # seconds that are kept for noting in the ledger what the destinations have taken
 
 
@@ -88,11 +89,15 @@ class Receivers:
     def flush(self, timeout: float) -> bool:
         """Write and send what is queued; returns False if some of it is not settled after `timeout` seconds."""
         until = time.monotonic() + timeout
-        done = self._flush_first(until)
-        if self.hub is not None:
-            done = self.hub.flush(_left(until)) and done
-            if self.ledger is not None:
-                done = self.ledger.flush(_left(until)) and done
+        done = False
+        for _ in range(_ROUNDS):
+            done = self._flush_first(until)
+            if self.hub is not None:
+                done = self.hub.flush(_left(until)) and done
+                if self.ledger is not None:
+                    done = self.ledger.flush(_left(until)) and done
+            if self.ledger is None or not self.ledger.in_hand:
+                break
         return (self._watch is None or self._watch.flush(_left(until))) and done
 
     def close(self, timeout: float) -> bool:

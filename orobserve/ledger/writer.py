@@ -87,6 +87,11 @@ class Ledger:
         """The counters as they stand; `delivered` is written."""
         return self._tally.state(self._worker.queued)
 
+    @property
+    def in_hand(self) -> int:
+        """How many deliveries have been handed to destinations of this process, and are not settled."""
+        return self._dispatch.in_hand if self._dispatch is not None else 0
+
     def deliver_to(self, hub: Hub, suspended: Callable[[], bool] = lambda: False) -> None:
         """Hand what is written on to destinations from now on, and keep what they have not taken yet.
 

@@ -68,7 +68,7 @@ def test_parquet_adds_up_too(
     parquet = pytest.importorskip("pyarrow.parquet")
     run(capsys, "export", "--format", "parquet", "-o", "calls.parquet")
     table = parquet.read_table(ledger_path.parent / "calls.parquet")
-    found = table.to_pylist()
+    found = table.drop_columns("started_at").to_pylist()  # whose nanoseconds want pandas
     assert sum(row["cost"] for row in found if row["cost"] is not None) == total
     assert str(table.schema.field("started_at").type) == "timestamp[ns, tz=UTC]"
     assert [value.value for value in table["started_at"]] == [each.timing.started_at for each in calls]

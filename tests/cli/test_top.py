@@ -228,9 +228,9 @@ class Terminal:
 
     def until(self, word: str) -> None:
         """Read until a text has been shown."""
-        start = len(self.text)
+        start, deadline = len(self.text), time.monotonic() + 30
         while word not in self.text[start:]:
-            ready, _, _ = select.select([self.master], [], [], 30)
+            ready, _, _ = select.select([self.master], [], [], max(0, deadline - time.monotonic()))
             assert ready, f"{word!r} never came: {self.text[start:]!r}"
             self.text += os.read(self.master, 65_536).decode()
 

@@ -303,6 +303,17 @@ def test_a_late_record_while_the_first_is_being_sent(office: Any) -> None:
     assert rows(made.path) == []
 
 
+def test_a_flush_sends_what_completes_a_record_that_came_with_it(office: Any) -> None:
+    """Both are in one transaction: the later one waits for the first, and the flush for both."""
+    a = Product(updates=True)
+    made = office(a=a)
+    made.receivers.offer(Late.first)
+    made.receivers.offer(Late.second)
+    made.flush()
+    assert [each.cost and each.cost.total for each in a.records][-1] == 2.0
+    assert rows(made.path) == []
+
+
 def test_a_late_record_that_knows_the_generation_id(office: Any) -> None:
     """The call is known by another key from then on; its row follows."""
     a = Product()
