@@ -6,6 +6,7 @@ The log line names the kind of error and the place, not its message: that may qu
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
@@ -18,7 +19,7 @@ _Argument = TypeVar("_Argument")
 _Result = TypeVar("_Result")
 
 _log = logging.getLogger("orobserve")
-_lock = threading.Lock()
+_lock = threading.RLock()  # the garbage collector may end a call, and something in that may fail, while it is held
 swallowed: Counter[str] = Counter()
 
 
@@ -53,6 +54,13 @@ def _note(kind: type[BaseException], traceback: TracebackType | None) -> None:
         _log.warning("orobserve could not observe something (%s); your call is not affected", cause)
 
 
+def _after_fork() -> None:
+    global _lock  # noqa: PLW0603 - a thread that is not here may hold the old one
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - it is missing on Windows
+    os.register_at_fork(after_in_child=_after_fork)
 guard = _Guard()
 
 

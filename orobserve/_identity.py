@@ -56,6 +56,8 @@ def completed(generation: Generation, before: Generation) -> Generation:
     }
     place = {name: getattr(before, name) for name in ("trace_id", "span_id", "parent_span_id")}
     parts: dict[str, Any] = {"request": _filled(generation.request, before.request)}
+    if before.cost and before.cost.total is not None and (not generation.cost or generation.cost.total is None):
+        parts["cost"] = before.cost  # what is known stays known
     new, old = generation.usage, before.usage
     if new and old and (new.input_tokens, new.output_tokens) == (old.input_tokens, old.output_tokens):
         parts["usage"] = _filled(new, old)  # parts of other totals than these would be wrong

@@ -258,8 +258,8 @@ class Enricher:
                 books.servers.refuse(lookup.source.api, lookup.generation.request.api_key_hash, now)
             if not answer.is_final and self._plan(books, lookup, now, answer.retry_after or 0.0):
                 return
-        self._settle(books, lookup, answer.status)
         self._end(books, lookup, self._enriched(lookup, answer.status))
+        self._settle(books, lookup, answer.status)
 
     def _finish(self, books: _Books, lookup: _Lookup, merged: Generation) -> None:
         enriched = replace(
@@ -270,8 +270,9 @@ class Enricher:
                 delay_ms=self._delay(lookup) * 1000,
             ),
         )
-        self._settle(books, lookup, "complete")
-        if not self._end(books, lookup, enriched):
+        is_ended_now = self._end(books, lookup, enriched)
+        self._settle(books, lookup, "complete")  # only now: until it ends, `release` must see it
+        if not is_ended_now:
             with books.changed:  # its end may be under way on another thread
                 books.changed.wait_for(lambda: not books.ending, _PATIENCE)
             late = replace(enriched, enrichment=replace(enriched.enrichment or Enrichment(status=""), is_late=True))

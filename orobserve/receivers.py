@@ -106,7 +106,7 @@ class Receivers:
         if self.flights is not None:
             self.flights.close()
         if self.ledger is not None:
-            self.ledger.rest()
+            self.ledger.rest(timeout / 2)  # what it cannot write by then still has time to be sent
         done = self._flush_first(until)
         if self.hub is not None:
             done = self.hub.close(_left(until - (0.0 if self.ledger is None else _NOTING))) and done

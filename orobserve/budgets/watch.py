@@ -150,7 +150,7 @@ class Watch:
         return self._seen.spent(places)
 
     def _due(self, found: Mapping[Place, Spent]) -> list[Alert]:
-        """Return the alerts that are to be given now, and by this process."""
+        """Return the alerts that are to be given now, and by this process: where several are reached, the highest."""
         reached = [
             (place, threshold)
             for place in sorted(found, key=lambda each: (each.budget, each.start, each.group or ""))
@@ -162,7 +162,8 @@ class Watch:
             return []
         self._told |= set(reached)
         won = set(self._claimed([self._mark(*each) for each in reached]))
-        return [self._alert(*each, found[each[0]]) for each in reached if self._mark(*each) in won]
+        highest = dict(reached)  # thresholds ascend
+        return [self._alert(*each, found[each[0]]) for each in highest.items() if self._mark(*each) in won]
 
     def _claimed(self, marks: list[Mark]) -> list[Mark]:
         if self._ledger is None:

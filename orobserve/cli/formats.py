@@ -13,8 +13,8 @@ from orobserve.cli import selection, table
 from orobserve.delivery import privacy
 from orobserve.delivery.destination_config import check
 from orobserve.delivery.exporter import Verdict
+from orobserve.delivery.letters import weigh
 from orobserve.delivery.settings import find_exporter
-from orobserve.delivery.worker import weigh
 from orobserve.errors import ConfigurationError
 from orobserve.ledger import codec, scan
 from orobserve.ledger.query import Row

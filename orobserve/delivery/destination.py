@@ -14,10 +14,10 @@ from orobserve._guard import guard
 from orobserve.delivery.attempts import Attempts
 from orobserve.delivery.clock import Clock
 from orobserve.delivery.exporter import DirectExporter, Verdict
-from orobserve.delivery.letters import Letter, Outcomes, grouped
+from orobserve.delivery.letters import Letter, Outcomes, grouped, weigh
 from orobserve.delivery.sender import Sender
 from orobserve.delivery.state import Drop, State, Tally
-from orobserve.delivery.worker import Worker, weigh
+from orobserve.delivery.worker import Worker
 from orobserve.wire.redact import redact
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from orobserve.delivery.letters import Receipt
     from orobserve.generation import Generation
 
+_LARGE = 16_000_000  # characters of content: what is taken up at once of what was left
 _NO_TIME = "there was no time left to send them"
 _UNQUEUED = {Drop.QUEUE_FULL: "the queue is full", Drop.SHUTDOWN: "the destination is closed"}
 _all: weakref.WeakSet[Destination] = weakref.WeakSet()
@@ -103,8 +104,9 @@ class Destination:
 
     @property
     def spare(self) -> int:
-        """How many generations more the queue may hold."""
-        return 0 if self._worker.closing else max(0, self._worker.capacity - self.queued)
+        """How many generations more the queue may hold; 0 too where it has no room for large ones."""
+        is_full = self._worker.closing or not self._worker.has_room(_LARGE)
+        return 0 if is_full else max(0, self._worker.capacity - self.queued)
 
     def offer(self, generation: Generation, weight: int | None = None, receipt: Receipt | None = None) -> None:
         """Queue a generation; never waits, and tells nobody but the counters when there is no room.

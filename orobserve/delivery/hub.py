@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from orobserve._guard import guard
 from orobserve._identity import is_late
 from orobserve.delivery.clock import Clock
-from orobserve.delivery.worker import weigh
+from orobserve.delivery.letters import weigh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

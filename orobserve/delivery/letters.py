@@ -50,6 +50,15 @@ class Letter(NamedTuple):  # made for every record, so it has to be cheap
     receipt: Receipt | None = None
 
 
+def weigh(record: Generation) -> int:
+    """Return about how many characters of content a record holds: what makes some so much larger than others."""
+    said = record.content
+    if said is None:
+        return 0
+    parts = [*said.system, *(part for message in (*said.input, *said.output) for part in message.parts)]
+    return sum(len(getattr(part, "content", "")) for part in parts)
+
+
 class Outcomes:
     """Counts what becomes of letters, and tells who keeps them.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from orobserve._guard import guard
@@ -19,19 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from orobserve.delivery.clock import Clock
-    from orobserve.generation import Generation
 
 Item = TypeVar("Item")
 _AGAIN = 30.0  # seconds after which a chore that raised is done again
-
-
-def weigh(record: Generation) -> int:
-    """Return about how many characters of content a record holds: what makes some so much larger than others."""
-    said = record.content
-    if said is None:
-        return 0
-    parts = [*said.system, *(part for message in (*said.input, *said.output) for part in message.parts)]
-    return sum(len(getattr(part, "content", "")) for part in parts)
 
 
 class Worker(Generic[Item]):
@@ -86,6 +77,7 @@ class Worker(Generic[Item]):
         self._chore_at = -math.inf
         self._asked = self._served = 0  # hurries, and those that the chore was done after
         self._finished = False
+        self._is_alone = False
 
     @property
     def queued(self) -> int:
@@ -128,7 +120,8 @@ class Worker(Generic[Item]):
             self._weight += weight
             self._queue.append((record, weight))
             if self._thread is None:
-                self._start()
+                with suppress(RuntimeError):  # then the next record tries it, or who flushes does the work
+                    self._start()
             elif len(self._queue) == self._wanted:  # waking it for every record would cost the caller more than this
                 self._wake.notify()
         return None
@@ -158,15 +151,17 @@ class Worker(Generic[Item]):
         except RuntimeError:  # the system has no more threads, or the interpreter is about to end
             self._thread = None
             raise
+        self._is_alone = False
 
     def hurry(self) -> int:
         """Have all that is queued sent at once; returns what `wait` needs."""
         with self._wake:
-            self._hurried = self._done + self._busy + len(self._queue)
+            self._hurried = target = self._done + self._busy + len(self._queue)
             self._urges += 1
             self._asked += self.chore is not None and self._thread is not None and not self._finished
             self._wake.notify()
-            return self._hurried
+        self._do_alone()
+        return target
 
     def wait(self, target: int, deadline: float) -> bool:
         """Wait until the records of a `hurry` are done with; returns False if the deadline came first."""
@@ -180,6 +175,22 @@ class Worker(Generic[Item]):
                 self._closing_at = deadline
             self._urges += 1
             self._wake.notify()
+        self._do_alone()
+
+    def _do_alone(self) -> None:
+        """Do what is queued here, where no thread can be started: as the interpreter ends, in some Pythons."""
+        with self._wake:
+            if self._thread is not None or not (self._queue or self._is_alone):
+                return
+            with suppress(RuntimeError):
+                self._start()
+                return
+        self._is_alone = True
+        with quiet():
+            while self._queue:
+                self._step()
+            if self._closing_at is not None:
+                self._end()
 
     def join(self, deadline: float) -> list[Item]:
         """Wait until a closed worker is finished; returns the records that were left behind in the queue."""
@@ -208,6 +219,8 @@ class Worker(Generic[Item]):
             seconds: how long.
             urges: what `urges` was before the last attempt.
         """
+        if self._is_alone:  # whoever flushes or ends waits for us
+            return False
         with self._wake:
             until = self._clock.now() + seconds
             while self._urges == urges:
@@ -223,8 +236,11 @@ class Worker(Generic[Item]):
         with quiet():
             while self._step():
                 continue
-            with guard:
-                self._finish()
+            self._end()
+
+    def _end(self) -> None:
+        with guard:
+            self._finish()
         with self._settled:
             self._finished = True
             self._settled.notify_all()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("orobserve")
 _BUSY = 0.5  # seconds that SQLite itself waits for another writer; whoever needs more comes again
 _FORK_PATIENCE = 2.0  # seconds that a fork may wait for a batch that is being written
+_READER_PATIENCE = 0.25  # seconds that it may wait for those that read, which may be on its own thread
 _SUFFIXES = ("-wal", "-shm", "")  # the main file goes last: without it, the others would be taken for a new one's
 
 _gate = threading.RLock()  # held while a writing connection is open in this process
@@ -62,14 +63,30 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
         if _state["lost"]:
             raise LedgerError("this process was forked while the ledger was being written; start it anew to have one")
         _create(path)
+        seen = inode(path)
         with _counted(sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)) as opened:
-            if not schema.version_of(opened):
-                opened.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table
-            opened.execute("PRAGMA journal_mode = WAL")
-            opened.execute("PRAGMA synchronous = NORMAL")  # what is written survives our death, though not a power cut
-            schema.migrate(opened)
-            _check_version(path, opened)
-            yield opened
+            is_usable = _is_usable(path, opened)
+            if is_usable:
+                yield opened
+        if not is_usable:
+            set_aside(path, seen, "it is from before the first release", word="old")
+            with writing(path) as opened:
+                yield opened
+
+
+def _is_usable(path: Path, connection: sqlite3.Connection) -> bool:
+    """Prepare a file to be written; returns False, and changes nothing, where it is to be set aside."""
+    _check_version(path, connection)
+    if schema.is_foreign(connection):
+        raise LedgerError(f"{path} is another program's database: give the ledger a file of its own")
+    if schema.is_unreleased(connection):
+        return False
+    if not schema.version_of(connection):
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")  # what is written survives our death, though not a power cut
+    schema.migrate(connection)
+    return True
 
 
 @contextmanager
@@ -133,7 +150,7 @@ def _check_version(path: Path, connection: sqlite3.Connection) -> None:
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Tell whether an error says that the file is damaged, or is no database."""
-    words = ("malformed", "not a database", "disk image", "corrupt", "unsupported file format")
+    words = ("malformed database", "not a database", "disk image", "corrupt", "unsupported file format")
     return isinstance(error, sqlite3.DatabaseError) and any(word in str(error) for word in words)
 
 
@@ -161,26 +178,29 @@ def inode(path: Path) -> int | None:
     return None
 
 
-def set_aside(path: Path, damaged: int | None, reason: str) -> None:
-    """Move a damaged file out of the way, with those beside it; unless another process has done so.
+def set_aside(path: Path, damaged: int | None, reason: str, *, word: str = "damaged") -> None:
+    """Move a file that cannot be used out of the way, with those beside it; unless another process has done so.
 
     Args:
         path: of the ledger.
-        damaged: the `inode` that was found damaged.
+        damaged: the `inode` that was found to be so.
         reason: what is wrong with it.
+        word: likewise, in one word: it is part of the file's new name.
     """
     with _gate, _alone(path):
         if damaged is None or inode(path) != damaged:
             return
-        place = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}")
+        place = path.with_name(f"{path.name}.{word}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}")
         for suffix in _SUFFIXES:
             with suppress(FileNotFoundError):
                 Path(f"{path}{suffix}").rename(f"{place}{suffix}")
     _log.error(
-        "the ledger %s is damaged (%s): it is kept as %s, and a new one begins. `sqlite3 FILE .recover` may save rows",
+        "the ledger %s is %s (%s): it is kept as %s, and a new one begins.%s",
         path,
+        word,
         reason,
         place,
+        " `sqlite3 FILE .recover` may save rows" if word == "damaged" else "",
     )
 
 
@@ -199,6 +219,9 @@ def _alone(path: Path) -> Iterator[None]:
 
 def _before_fork() -> None:
     _state["held"] = _gate.acquire(timeout=_FORK_PATIENCE)
+    until = time.monotonic() + _READER_PATIENCE
+    while _open and time.monotonic() < until:
+        time.sleep(0.001)
 
 
 def _after_fork_in_parent() -> None:

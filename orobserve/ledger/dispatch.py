@@ -13,8 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from orobserve._guard import guard
-from orobserve.delivery.letters import Fate
-from orobserve.delivery.worker import weigh
+from orobserve.delivery.letters import Fate, weigh
 from orobserve.ledger import codec, database, outbox
 
 if TYPE_CHECKING:
@@ -234,4 +233,5 @@ class Dispatch:
 
     def _settled(self, lane: _Lane, receipts: Sequence[Receipt], fate: Fate, reason: str) -> None:
         self._marks.append((lane, receipts, fate, reason))
-        self._nudge(0.0 if lane.is_short and receipts[0].is_backlog else _LINGER)
+        has_moved = fate is not Fate.UNTRIED  # what there was no room for is not worth another look at once
+        self._nudge(0.0 if lane.is_short and receipts[0].is_backlog and has_moved else _LINGER)

@@ -115,6 +115,7 @@ def take_over(connection: sqlite3.Connection, old: str, new: str) -> None:
     """Keep the rows of a call that is about to be removed, for the one that takes its place."""
     if old != new:
         connection.execute("UPDATE OR IGNORE outbox SET key = ? WHERE key = ?", (new, old))
+        connection.execute("DELETE FROM outbox WHERE key = ?", (old,))  # both had one: it would be due for ever
     connection.execute(
         "UPDATE calls SET key = 'replaced:' || id WHERE key = ?", (old,)
     )  # rows go with their call's key
@@ -168,6 +169,11 @@ _FREED = "owner IS NULL AND dead = 0"
 
 def claim(connection: sqlite3.Connection, destination: int, owner: int, limit: int, now: int) -> list[Claim]:
     """Take into hand what is due for a destination, oldest first: so many rows at most, and not too large together."""
+    # Further away than any delay is what was put off before the machine's clock was put back.
+    connection.execute(
+        f"UPDATE outbox SET due_at = :now WHERE destination = :destination AND {_FREED} AND due_at > :latest",  # noqa: S608
+        {"now": now, "destination": destination, "latest": now + 2 * _LONGEST_DELAY * _SECOND},
+    )
     found = connection.execute(
         f"""SELECT outbox.id, calls.id, attempts, record FROM outbox
         CROSS JOIN calls USING (key) CROSS JOIN records ON records.id = calls.id

@@ -69,6 +69,22 @@ def version_of(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
+def is_foreign(connection: sqlite3.Connection) -> bool:
+    """Tell whether a file has tables, and none of them are ours: it is some other program's."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return bool(tables) and ("calls" not in tables or "generation_id" not in _columns(connection))
+
+
+def is_unreleased(connection: sqlite3.Connection) -> bool:
+    """Tell whether a file was written before the first release: its columns are others, and no step leads to these."""
+    found = _columns(connection)
+    return bool(found) and "duration_bin" not in found
+
+
+def _columns(connection: sqlite3.Connection) -> set[str]:
+    return {name for _, name, *_ in connection.execute("PRAGMA table_info(calls)")}
+
+
 def migrate(connection: sqlite3.Connection, to: int = VERSION) -> None:
     """Bring a file to a version, in one transaction: whole or not at all, whoever else tries the same."""
     if version_of(connection) >= to:

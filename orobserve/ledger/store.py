@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
 _CHUNK = 2_000  # calls that are removed in one go
 _PAGES = 2_000  # of the file that are given back in one go
 _CHECKED = 64_000_000  # bytes: a file up to this size is read through when a process writes to it first
-_BYTES_OF_A_CALL = 1_000  # at least, about: more than that many calls never make room for one
+# Two ids are two calls, though a clock that ticks slowly may have them start at once in a span of somebody else's.
+_SAME_CALL = """SELECT id, parts, key FROM calls WHERE key = :key OR (
+        span_id = :span_id AND started_at = :started_at
+        AND ifnull(generation_id = :generation_id, 1)
+    ) ORDER BY key = :key DESC"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +98,10 @@ class Store:
                 lost = self._remove(connection, now)
                 rollups.fold(connection)
             if self._keep.size is not None:
-                connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")  # `execute` stops after one page
+                with suppress(
+                    sqlite3.OperationalError
+                ):  # others are writing, say: the calls are in the file all the same
+                    connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")  # `execute` stops after one page
         if lost and self._dispatch is not None:
             self._dispatch.lost(lost)
         return posted
@@ -101,11 +109,7 @@ class Store:
     def _put(self, connection: sqlite3.Connection, generation: Generation, written: str | bytes, now: int) -> Posted:
         """Write a record, unless it tells nothing that is not known; one of a call that is known replaces that."""
         row = columns(generation)
-        found = connection.execute(
-            "SELECT id, parts, key FROM calls WHERE key = :key OR (span_id = :span_id AND started_at = :started_at) "
-            "ORDER BY key = :key DESC",
-            row,
-        ).fetchall()
+        found = connection.execute(_SAME_CALL, row).fetchall()
         is_update = is_late(generation)
         if found and not is_update and Parts(row["parts"]) in Parts(found[0][1]):
             key, version = found[0][2], found[0][0]

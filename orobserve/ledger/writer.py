@@ -6,6 +6,7 @@ get it all the same.
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import weakref
@@ -16,8 +17,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from orobserve._guard import guard
 from orobserve.delivery import privacy
 from orobserve.delivery.clock import Clock
+from orobserve.delivery.letters import weigh
 from orobserve.delivery.state import Drop, State, Tally
-from orobserve.delivery.worker import Worker, weigh
+from orobserve.delivery.worker import Worker
 from orobserve.generation import changed
 from orobserve.ledger import codec, database
 from orobserve.ledger.dispatch import Dispatch
@@ -69,6 +71,7 @@ class Ledger:
         self.path = path
         self._keep, self._content, self._masks = keep, content, tuple(masks)
         self.clock = clock or Clock()
+        self._latest = math.inf  # until when a batch waits for its turn at most
         self._dispatch: Dispatch | None = None
         self._store = Store(path, keep)
         self._tally = Tally(NAME, NAME)
@@ -105,8 +108,9 @@ class Ledger:
         if self._dispatch is not None:
             self._worker.start()
 
-    def rest(self) -> None:
-        """Take up no more of what was left: the process is about to end."""
+    def rest(self, patience: float) -> None:
+        """Take up no more of what was left, and wait no longer than so many seconds for others: the process ends."""
+        self._latest = self.clock.now() + patience
         if self._dispatch is not None:
             self._dispatch.rests = True
 
@@ -170,7 +174,8 @@ class Ledger:
                 urges = self._worker.urges
                 posted, error = self._attempt(part)
                 is_passing = isinstance(error, sqlite3.Error) and database.is_passing(error)
-                is_done = not is_passing or self.clock.now() >= until or not self._worker.pause(_PAUSE, urges)
+                is_late = self.clock.now() >= min(until, self._latest)
+                is_done = not is_passing or is_late or not self._worker.pause(_PAUSE, urges)
             if error is None:
                 self._tally.delivered(len(part), self.clock.epoch())
             else:

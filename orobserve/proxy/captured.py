@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from orobserve._guard import guard
 from orobserve._identity import key_of
-from orobserve.delivery.worker import Worker, weigh
+from orobserve.delivery.letters import weigh
+from orobserve.delivery.worker import Worker
 from orobserve.ledger.database import LedgerError
 from orobserve.ledger.query import Reader
 

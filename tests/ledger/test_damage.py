@@ -114,6 +114,49 @@ def test_only_the_file_that_was_found_damaged_is_set_aside(path: Path) -> None:
     assert not list(path.parent.glob("*damaged*"))
 
 
+def test_a_file_from_before_the_first_release_is_set_aside_whole(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE calls (id INTEGER PRIMARY KEY, key, generation_id, cost_nano)")
+        connection.execute("CREATE TABLE daily (day INTEGER)")
+        connection.execute("INSERT INTO calls VALUES (1, 'gen-0', 'gen-0', 5)")
+        connection.execute("PRAGMA user_version = 2")
+        connection.commit()
+    with Reader(path) as reader:  # who reads may be the first
+        assert reader.rows() == []
+    stored(path, [call(1)])
+    (aside,) = tmp_path.glob("ledger.db.old-*[0-9]")
+    with closing(sqlite3.connect(aside)) as connection:
+        assert connection.execute("SELECT cost_nano FROM calls").fetchall() == [(5,)]
+    assert caplog.text.count("is old (it is from before the first release): it is kept as") == 1
+
+
+def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE users (id INTEGER PRIMARY KEY)")
+    written = path.read_bytes()
+    ledger = Ledger(path, Keep())
+    ledger.offer(call(1))
+    assert ledger.flush(30)
+    ledger.close(5)
+    assert "another program's database" in (ledger.state.last_error or "")
+    assert (path.read_bytes(), [each.name for each in tmp_path.iterdir()]) == (written, ["app.db"])
+
+
+def test_a_fork_waits_for_who_reads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = Reader(path)
+    reader.__enter__()
+    monkeypatch.setattr(database.time, "sleep", lambda _: reader.__exit__(None, None, None))
+    database._before_fork()
+    try:
+        assert not database._open
+    finally:
+        database._after_fork_in_parent()
+
+
 @pytest.mark.parametrize(
     ("words", "is_damage", "is_passing"),
     [
@@ -126,6 +169,7 @@ def test_only_the_file_that_was_found_damaged_is_set_aside(path: Path) -> None:
         ("database disk image is malformed", True, False),
         ("file is not a database", True, False),
         ("malformed database schema (calls)", True, False),
+        ("malformed JSON", False, False),
     ],
 )
 def test_what_an_error_means(words: str, is_damage: bool, is_passing: bool) -> None:

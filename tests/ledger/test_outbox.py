@@ -152,6 +152,27 @@ def test_a_full_queue_puts_off_and_memory_stays_bounded(office: Any) -> None:
     assert sorted(a.taken) == sorted(numbered(range(60)))
 
 
+def test_what_was_left_is_not_taken_up_where_large_ones_have_no_room(office: Any) -> None:
+    """It would be refused, freed and taken up again, over and over."""
+    a, go = Product(), threading.Event()
+
+    def wait(batch: Sequence[Generation]) -> Result:
+        assert go.wait(10)
+        return DELIVERED
+
+    a.answer = wait
+    made = office(a=a)
+    (destination,) = made.hub.destinations
+    destination._worker.room = 20_000_000
+    said = Content(input=(Message(role="user", parts=(Text(content="x" * 5_000_000),)),))
+    made.offer(*range(12), content=said)
+    assert made.ledger.flush(30)
+    assert (destination.spare, destination.state.dropped, made.state().due) == (0, {}, 12)
+    go.set()
+    made.pass_time(60)
+    a.until_taken(12)
+
+
 def test_a_backlog_and_new_calls_do_not_starve_each_other(office: Any) -> None:
     a, b = Product(), Product()
     a.answer = DOWN
@@ -307,6 +328,34 @@ def test_a_late_record_that_knows_the_generation_id(office: Any) -> None:
     made.pass_time(400)
     a.until_taken(1)
     assert a.taken == ["gen-1"]
+
+
+def test_two_records_that_turn_out_to_be_one_call_leave_one_row(office: Any) -> None:
+    a = Product()
+    a.answer = DOWN
+    made = office(a=a, patience=0.0)
+    own = call(1, id=None, response_id=None)
+    other = call(1, span_id="e" * 16, timing=call(2).timing)
+    made.receivers.offer(own)
+    made.receivers.offer(other)
+    made.flush()
+    assert len(rows(made.path)) == 2
+    made.receivers.offer(late(call(1)))
+    made.flush()
+    assert rows(made.path) == [("a", "gen-1")]
+
+
+def test_what_was_put_off_while_the_clock_was_wrong_is_sent_now(office: Any) -> None:
+    a = Product()
+    a.answer = DOWN
+    made = office(a=a, patience=0.0)
+    made.offer(1)
+    made.flush()
+    with closing(sqlite3.connect(made.path, isolation_level=None)) as connection:
+        connection.execute("UPDATE outbox SET due_at = due_at + ?", (10 * 365 * 86_400 * 10**9,))
+    a.answer = DELIVERED
+    made.pass_time(400)
+    a.until_taken(1)
 
 
 def test_what_is_removed_from_the_ledger_before_it_was_sent_is_lost_and_counted(

@@ -27,7 +27,7 @@ from orobserve.generation import (
     Trace,
     Usage,
 )
-from orobserve.ledger import database
+from orobserve.ledger import database, store
 from orobserve.ledger.query import Reader
 from orobserve.ledger.store import Keep
 from orobserve.ledger.writer import Ledger
@@ -124,6 +124,27 @@ def test_attempts_in_a_span_of_somebody_elses_are_calls_of_their_own(path: Path)
     assert len(read(path)) == 4
     with Reader(path) as reader:
         assert reader.call("a" * 16) == call(3, span_id="a" * 16, trace_id="b" * 32)
+
+
+def test_two_generations_that_start_at_once_in_a_span_of_somebody_elses_are_two_calls(path: Path) -> None:
+    shared = {"span_id": "a" * 16, "trace_id": "b" * 32, "timing": CHAT.timing}
+    stored(path, [call(1, **shared), call(2, **shared), late(call(2, **shared))])
+    assert [each.id for each in read(path)] == ["gen-1", "gen-2"]
+    daily_is_true(path)
+
+
+def test_a_known_cost_is_not_made_unknown(path: Path) -> None:
+    own = call(1, content=None)
+    stored(path, [own, call(1, cost=Cost(is_byok=False)), late(call(1, cost=None))])
+    (found,) = read(path)
+    assert found.cost == own.cost
+    daily_is_true(path)
+
+
+def test_what_cannot_be_given_back_to_the_system_costs_no_record(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_PAGES", "(")  # an error after the commit
+    stored(path, [call(1)], keep=Keep(size=10**9))
+    assert read(path) == [call(1)]
 
 
 def test_records_without_any_id_are_calls_of_their_own(path: Path) -> None:

@@ -15,6 +15,8 @@ import pytest
 
 import orobserve
 from orobserve import config
+from orobserve.delivery.destination import Destination
+from orobserve.delivery.hub import Hub
 from orobserve.generation import Cost, Enrichment, Timing
 from orobserve.ledger import database
 from orobserve.ledger.assembly import assemble, path_of
@@ -24,7 +26,8 @@ from orobserve.ledger.writer import Ledger
 from orobserve.proxy.intake import Intake
 from orobserve.receivers import Receivers
 from tests.delivery.clocks import EPOCH, VirtualClock
-from tests.ledger.records import call, late
+from tests.ledger.offices import Product
+from tests.ledger.records import call, late, stored
 
 if TYPE_CHECKING:
     from tests.conftest import Telemetry
@@ -95,6 +98,22 @@ def test_what_there_was_no_time_for_is_counted(path: Path) -> None:
         ledger._worker.join(time.monotonic() + 30)
         other.execute("ROLLBACK")
     assert ledger.state.dropped == {"shutdown": 3}
+
+
+def test_at_the_end_the_destinations_get_what_the_ledger_cannot_take(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_BUSY", 0.001)
+    product = Product()
+    destination = Destination("a", product, lambda given: given)
+    receivers = Receivers(Ledger(path, Keep()), Hub([destination]))
+    stored(path, [call(1)])
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        receivers.offer(call(2))
+        receivers.close(0.5)
+        other.execute("ROLLBACK")
+    assert product.taken == ["gen-2"]
 
 
 def test_a_full_queue_drops_and_counts(path: Path) -> None:

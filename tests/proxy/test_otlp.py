@@ -228,7 +228,7 @@ BASE = {
     st.sampled_from(["orobserve", "openrouter", "other"]),
 )
 def test_any_attributes_make_a_record_that_can_be_sent_on(given: dict[str, Any], is_whole: bool, scope: str) -> None:
-    from orobserve.delivery.worker import weigh
+    from orobserve.delivery.letters import weigh
     from orobserve.telemetry.received import Received
 
     attributes = {**BASE, **given} if is_whole else {**given, "server.address": "openrouter.ai"}
