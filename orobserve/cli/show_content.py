@@ -35,12 +35,21 @@ def write(out: TextIO, content: Content, *, full: bool) -> None:
 
 
 def _write_part(out: TextIO, who: str, said: str, *, full: bool) -> None:
-    shown = said if full else "\n".join(said[:_CHARACTERS].split("\n")[:_LINES])
+    shown = said if full else beginning(said)
     out.write(table.style(plain(who), "head", out) + "\n")
     out.writelines(f"  {line}\n" for line in plain(shown, lines=True).split("\n"))
     if len(shown) < len(said):
-        note = f"… {table.counted(len(said) - len(shown), 'more character')}: --full shows them"
-        out.write("  " + table.style(note, "dim", out) + "\n")
+        out.write("  " + table.style(rest(said, shown), "dim", out) + "\n")
+
+
+def beginning(said: str) -> str:
+    """Return as much of a text as a terminal shows unless all is asked for."""
+    return "\n".join(said[:_CHARACTERS].split("\n")[:_LINES])
+
+
+def rest(said: str, shown: str) -> str:
+    """Return what tells that a text goes on."""
+    return f"… {table.counted(len(said) - len(shown), 'more character')}: --full shows them"
 
 
 def _said(part: Part) -> str:

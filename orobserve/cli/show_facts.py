@@ -115,7 +115,7 @@ def _tokens(generation: Generation) -> Section:
         return {}
     order = [name for name in Usage.__dataclass_fields__ if name in known(usage)]  # totals before their parts
     rate = calls.rate(usage.cache_read_input_tokens, usage.input_tokens)
-    return {**{name.removesuffix("_tokens"): getattr(usage, name) for name in order}, "cache_rate": rate}
+    return {**{name.removesuffix("_tokens"): getattr(usage, name) for name in order}, "prompt_cache_rate": rate}
 
 
 def _cost(generation: Generation) -> Section:
@@ -205,7 +205,7 @@ def text(name: str, value: Any) -> str:  # noqa: ANN401 - of any field
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.0%} of the input" if name == "cache_rate" else f"{value:g}"
+        return f"{value:.0%} of the input" if name == "prompt_cache_rate" else f"{value:g}"
     if isinstance(value, Mapping):
         value = [f"{key}={each}" for key, each in value.items()]
     return plain(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))

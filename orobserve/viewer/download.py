@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orobserve.ledger.columns import TOKENS
 from orobserve.ledger.query import Reader, Row
+from orobserve.telemetry.console import no_formula
 from orobserve.viewer.plain import plain
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 _PAGE = 1_000
 _CALL = tuple(item.name for item in fields(Row) if item.name != "id")
 _SUM = ("calls", "errors", "unpriced", *TOKENS, "cost", "cache_saving", "response_cache_hits")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet takes a text for a formula
 _NUMBERS = {"cost", "cache_saving"}  # texts that are numbers
 
 
@@ -87,5 +87,4 @@ def _lines(rows: Sequence[Sequence[Any]]) -> str:
 def _cell(name: str, value: Any) -> Any:  # noqa: ANN401 - a column's
     if isinstance(value, list):
         return json.dumps(value, ensure_ascii=False) if value else None
-    is_text = isinstance(value, str) and name not in _NUMBERS
-    return f"'{value}" if is_text and value.startswith(_FORMULA) else value
+    return no_formula(value) if isinstance(value, str) and name not in _NUMBERS else value
