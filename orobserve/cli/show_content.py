@@ -32,6 +32,9 @@ def write(out: TextIO, content: Content, *, full: bool) -> None:
             _write_part(out, f"{who}: {part.type}" if not isinstance(part, Text) else who, _said(part), full=full)
         if not message.parts:
             _write_part(out, who, "", full=full)
+    if content.citations:
+        told = (" ".join(dict.fromkeys(filter(None, (each.title, each.url)))) for each in content.citations)
+        _write_part(out, "sources", "\n".join(told), full=full)
 
 
 def _write_part(out: TextIO, who: str, said: str, *, full: bool) -> None:
