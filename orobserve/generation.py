@@ -112,6 +112,14 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Citation:
+    """A page or document that an answer names as its source."""
+
+    url: str | None = None
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
     """What was said. Present only where somebody asked for content."""
 
@@ -119,6 +127,7 @@ class Content:
     output: tuple[Message, ...] = ()
     system: tuple[Part, ...] = ()
     tools: tuple[Json, ...] = ()
+    citations: tuple[Citation, ...] = ()  # of the output, each once
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,9 +60,10 @@ class Sum:
             self.unpriced += 1
 
     def as_json(self) -> Facts:
-        """Return all figures."""
-        figures = {name: value for name, value in vars(self).items() if name not in {"priced", "paid"}}
-        return {**figures, "cost": None if self.cost is None else float(self.cost)}
+        """Return all figures, as all commands name them; the cost in USD, exact."""
+        names = ("calls", "errors", "unpriced", "input_tokens", "output_tokens")
+        figures = {name: getattr(self, name) for name in names}
+        return {**figures, "cache_read_tokens": self.cache_read_input_tokens, "cost": self.cost}
 
 
 def by_model(calls: Iterable[Mapping[str, Any]]) -> dict[str, Sum]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -53,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
         orobserve.uninstrument()
     seen.sort(key=lambda generation: generation.timing.started_at)
     if options.json:
-        sys.stdout.write(json.dumps(_report(seen, bill)) + "\n")
+        table.write_json(sys.stdout, _report(seen, bill))
     else:
         _show(seen, bill)
     return 0
@@ -163,7 +162,7 @@ def _report(seen: list[Generation], bill: Decimal | None) -> dict[str, Any]:
             "model": generation.model,
             "provider": generation.provider,
             "input_tokens": generation.usage.input_tokens if generation.usage else None,
-            "cache_read_input_tokens": generation.usage.cache_read_input_tokens if generation.usage else None,
+            "cache_read_tokens": generation.usage.cache_read_input_tokens if generation.usage else None,
             "output_tokens": generation.usage.output_tokens if generation.usage else None,
             "cost": generation.cost.total if generation.cost else None,
             "cost_source": generation.cost.source if generation.cost else None,
@@ -176,5 +175,5 @@ def _report(seen: list[Generation], bill: Decimal | None) -> dict[str, Any]:
     ]
     report: dict[str, Any] = {"calls": calls, "total": total.as_json()["cost"], "unpriced": total.unpriced}
     if bill is not None:
-        report["bill"] = float(bill)
+        report["bill"] = bill
     return report

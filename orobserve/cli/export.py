@@ -13,7 +13,7 @@ from orobserve.cli import formats, selection, table
 from orobserve.cli.output import opened
 from orobserve.cli.progress import progress
 from orobserve.ledger.assembly import path_of
-from orobserve.telemetry.console import money, plain
+from orobserve.telemetry.console import is_terminal, money, plain
 
 if TYPE_CHECKING:
     from orobserve.ledger.query import Row
@@ -77,10 +77,11 @@ def run(options: argparse.Namespace) -> int:
     wanted = selection.wanted(options, settings)
     source = formats.Source(path_of(settings), wanted, content=not options.no_content)
     total = _Total()
+    is_shown = options.output == "-" and is_terminal(sys.stdout)  # between whose lines no bar must come
     with (
         selection.reader(settings) as reader,
         opened(options.output, force=options.force, is_text=options.format != "parquet") as output,
-        progress(sum(each.calls for each in reader.sums((), wanted)), "exporting") as advance,
+        progress(sum(each.calls for each in reader.sums((), wanted)), "exporting", is_wanted=not is_shown) as advance,
     ):
 
         def count(row: Row) -> None:

@@ -83,12 +83,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         top.print_help()
         return 0
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()  # here, where what goes wrong can be told
     except ConfigurationError as error:
         sys.stderr.write(f"orobserve: {error}\n")
         return 2
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # who reads has seen enough; the interpreter must not try to flush the rest
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # else who reads has seen enough
+            sys.stderr.write(f"orobserve: {error}\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter must not try to flush the rest
         return 1
+    return status

@@ -29,7 +29,7 @@ _UNITS = ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
 def add(actions: Any) -> list[argparse.ArgumentParser]:  # noqa: ANN401 - argparse keeps the type to itself
-    """Add the actions, and return them."""
+    """Add the actions, and return those that have still to get their `--json`."""
     status = actions.add_parser("status", help="what each destination has taken, what is due, and what it refused")
     status.set_defaults(run=_status)
     dead = actions.add_parser("dead", help="the calls that destinations have refused, and why")
@@ -39,7 +39,9 @@ def add(actions: Any) -> list[argparse.ArgumentParser]:  # noqa: ANN401 - argpar
     discarding.add_argument("name", metavar="DEST", help="the destination's name")
     discarding.add_argument("--due", action="store_true", help="also what is still to be sent to it")
     discarding.set_defaults(run=_discard)
-    return [status, dead, discarding]
+    for parser in (status, dead):
+        selection.add_formats(parser)
+    return [discarding]
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -50,8 +52,7 @@ def _status(options: argparse.Namespace) -> int:
         if each.enabled:
             known.setdefault(each.name, _unheard(each.name))
     found = [known[name] for name in sorted(known)]
-    if options.json:
-        sys.stdout.write(json.dumps([asdict(each) for each in found]) + "\n")
+    if _is_written(options, [_timed(asdict(each)) for each in found]):
         return 0
     if not found:
         sys.stdout.write("no destination has been sent anything yet\n")
@@ -82,8 +83,7 @@ def _dead(options: argparse.Namespace) -> int:
     settings = config.load({})
     with _usable(settings):
         found = replay.dead_letters(path_of(settings), options.name)
-    if options.json:
-        sys.stdout.write(json.dumps([asdict(each) for each in found]) + "\n")
+    if _is_written(options, [_timed(asdict(each)) for each in found]):
         return 0
     if not found:
         sys.stdout.write("no dead letters\n")
@@ -120,6 +120,23 @@ def _discard(options: argparse.Namespace) -> int:
         what = "waiting call" if options.due else "dead letter"
         sys.stdout.write(f"{table.counted(count, what)} discarded; the ledger keeps the calls themselves\n")
     return 0
+
+
+def _is_written(options: argparse.Namespace, found: list[dict[str, Any]]) -> bool:
+    """Write what machines are to get, if any."""
+    if options.json:
+        table.write_json(sys.stdout, found)
+    elif options.csv:
+        table.write_records(sys.stdout, found, ("destination",))
+    return bool(options.json or options.csv)
+
+
+def _timed(found: dict[str, Any]) -> dict[str, Any]:
+    """Return a record with its times as all commands tell them."""
+    return {
+        name: selection.utc(value) if name.endswith("_at") and value is not None else value
+        for name, value in found.items()
+    }
 
 
 @contextmanager

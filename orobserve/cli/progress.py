@@ -17,12 +17,13 @@ _INTERVAL = 0.1  # seconds: telling rich of each call would cost more than many 
 
 
 @contextmanager
-def progress(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
+def progress(total: int | None, label: str, *, is_wanted: bool = True) -> Iterator[Callable[[int], None]]:
     """Show how far something is, as long as the block lasts; nothing is left of it then.
 
     Args:
         total: how many there are; None is not known.
         label: what is done, as `exporting`.
+        is_wanted: False: show nothing after all.
 
     Yields:
         What is called with the number of those that were done since the last time.
@@ -33,7 +34,7 @@ def progress(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
     except ModuleNotFoundError:
         yield _unseen
         return
-    if not is_terminal(sys.stderr) or os.environ.get("TERM") == "dumb":
+    if not is_wanted or not is_terminal(sys.stderr) or os.environ.get("TERM") == "dumb":
         yield _unseen
         return
     columns = (bars.TextColumn("{task.description}", markup=False), bars.BarColumn(), bars.MofNCompleteColumn())

@@ -7,10 +7,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from orobserve import config
-from orobserve.cli import table
 from orobserve.errors import ConfigurationError
 from orobserve.ledger.assembly import on_by_default
 from orobserve.proxy import settings as proxy_settings
+from orobserve.telemetry.console import coloured
 
 if TYPE_CHECKING:
     from orobserve.proxy.settings import ProxySettings
@@ -81,7 +81,7 @@ def _serve(settings: ProxySettings) -> None:
     except ModuleNotFoundError as error:
         fix = "pip install 'orobserve[proxy]'"
         raise ConfigurationError("proxy", error.name, allowed="a Python with this package", fix=fix) from None
-    log = AccessLog(as_json=settings.json, coloured=table.coloured(sys.stdout)) if settings.access_log else None
+    log = AccessLog(as_json=settings.json, coloured=coloured(sys.stdout)) if settings.access_log else None
     proxy = serve.Proxy(settings, log, **on_by_default(config.load({})))
     serve.announce(proxy, settings)
     proxy.run()

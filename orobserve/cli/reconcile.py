@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from contextlib import closing
@@ -13,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from orobserve import account, config, reconcile
-from orobserve.cli import selection, table
+from orobserve.cli import reconcile_machines, selection, table
 from orobserve.cli.progress import progress
 from orobserve.config_values import integer
 from orobserve.errors import ConfigurationError
@@ -97,7 +96,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type to its
     command.add_argument("--fix", action="store_true", help="write the costs that were found into the ledger")
     base = os.environ.get("OPENROUTER_BASE_URL", account.BASE)
     command.add_argument("--base-url", default=base, help=f"of OpenRouter's API ({account.BASE})")
-    command.add_argument("--json", action="store_true", help="machine-readable output")
+    selection.add_formats(command)
     command.set_defaults(run=run)
 
 
@@ -128,8 +127,13 @@ def run(options: argparse.Namespace) -> int:
         compared = _compared(task, rows)
     agrees = not any(each.reasons(task.tolerance) for each in compared)
     if options.json:
-        told = _as_json(task, compared, findings, credits_)
-        sys.stdout.write(json.dumps({**told, "not_asked": more, "fixed": fixed, "agrees": agrees}) + "\n")
+        told = reconcile_machines.as_json(compared, findings, credits_, task.tolerance)
+        told = {"day": task.day.isoformat(), "api_key": task.key, **told}
+        table.write_json(sys.stdout, {**told, "not_asked": more, "fixed": fixed, "agrees": agrees})
+    elif options.csv:
+        table.write_records(
+            sys.stdout, [reconcile_machines.flat(each, task.tolerance) for each in compared], ("model",)
+        )
     else:
         _show(task, compared, credits_)
         _show_findings(findings, more, fixed)
@@ -257,42 +261,3 @@ def _show_findings(findings: Sequence[Finding], more: int, fixed: int) -> None:
         out.write(f"{table.counted(fixed, 'call')} corrected in the ledger; the figures above are those after it\n")
     elif any(each.record is not None for each in findings):
         out.write("--fix writes these costs into the ledger\n")
-
-
-def _as_json(
-    task: _Task, compared: Sequence[Comparison], findings: Sequence[Finding], credits_: Credits
-) -> dict[str, Any]:
-    return {
-        "day": task.day.isoformat(),
-        "api_key": task.key,
-        "tolerance": float(task.tolerance),
-        "models": [
-            {
-                "model": each.model,
-                "ledger": _figures(each.ours),
-                "openrouter": _figures(each.theirs),
-                "difference": float(each.difference),
-                "reasons": each.reasons(task.tolerance),
-            }
-            for each in compared
-        ],
-        "ledger": _figures(reconcile.total(each.ours for each in compared)),
-        "openrouter": _figures(reconcile.total(each.theirs for each in compared)),
-        "calls": [
-            {"id": each.call.generation_id, "status": each.status, "ledger": _number(each.call.cost)}
-            | {"openrouter": _number(each.cost)}
-            for each in findings
-        ],
-        "credits": {"total": float(credits_.total), "used": float(credits_.used)},
-    }
-
-
-def _figures(figures: Figures | None) -> dict[str, Any] | None:
-    if figures is None:
-        return None
-    names = ("calls", "errors", "unpriced", "input_tokens", "output_tokens")
-    return {**{name: getattr(figures, name) for name in names}, "cost": _number(figures.cost)}
-
-
-def _number(cost: Decimal | None) -> float | None:
-    return None if cost is None else float(cost)

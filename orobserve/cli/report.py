@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -21,10 +20,10 @@ if TYPE_CHECKING:
 
 _KEY = "api_key"
 _WORDS = {**{name: name for name in GROUPS}, "key": _KEY}
+_ALLOWED = ", ".join(name for name in _WORDS if name != _KEY)
 _HEAD = ("calls", "errors", "tokens in", "cached", "out", "reasoning", "hits", "saved", "cost")
 _TITLES = {_KEY: "key", "day": "day (UTC)"}
 _SPARED = ("reasoning", "out", "hits", "tokens in", "saved")  # where a terminal is too narrow for all
-_LEAST = 12  # characters of a name that a table shows at least
 _FIGURES = (
     *("calls", "errors", "unpriced", "input_tokens", "cache_read_tokens", "output_tokens", "reasoning_tokens"),
     *("prompt_cache_rate", "cache_saving", "response_cache_hits", "cost"),
@@ -41,6 +40,8 @@ cached: the part of the tokens in that came out of the providers' prompt caches,
 saved: what that has saved, in USD, rounded (negative: writing the caches cost more); hits: calls
 that OpenRouter's own cache of responses has answered. What no call tells has no column, and a narrow
 terminal shows fewer; --json and --csv have all, with all digits.
+In --json and --csv amounts are USD, rates parts of 1, and what is unknown is null, or empty; in --csv a text with
+which a spreadsheet would begin to compute has an apostrophe before it.
 Days are UTC, as those of OpenRouter's own activity page are.
 """
 
@@ -54,10 +55,9 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type to its
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("--by", default="model", metavar="LIST", help=f"of {', '.join(_WORDS)} (default: model)")
+    command.add_argument("--by", default="model", metavar="LIST", help=f"of {_ALLOWED} (default: model)")
     selection.add_filters(command, since="7d")
-    command.add_argument("--json", action="store_true", help="machine-readable output")
-    command.add_argument("--csv", action="store_true", help="comma-separated values")
+    selection.add_formats(command)
     command.set_defaults(run=run)
 
 
@@ -68,6 +68,8 @@ def run(options: argparse.Namespace) -> int:
     wanted = selection.wanted(options, settings)
     with selection.reader(settings) as reader:
         found, total = reader.sums(by, wanted), reader.sums((), wanted)
+    if by[0] == "day":  # of each day still the dearest first
+        found.sort(key=lambda each: each.group["day"])
     names = [tuple(_named(name, each.group[name], settings.api_key_labels) for name in by) for each in found]
     if options.json:
         rows = [{**dict(zip(by, name, strict=True)), **_figures(each)} for name, each in zip(names, found, strict=True)]
@@ -84,7 +86,7 @@ def _groups(text: str) -> tuple[str, ...]:
     words = [word.strip() for word in text.split(",") if word.strip()]
     unknown = [word for word in words if word not in _WORDS]
     if unknown or not words:
-        raise ConfigurationError("--by", text, allowed=", ".join(_WORDS), fix="for example: --by day,model")
+        raise ConfigurationError("--by", text, allowed=_ALLOWED, fix="for example: --by day,model")
     return tuple(dict.fromkeys(_WORDS[word] for word in words))
 
 
@@ -105,35 +107,17 @@ def _show(
     if not total:
         out.write("no calls\n")
         return
+    names_of = [_TITLES.get(name, name) for name in by]
     rows = [(*map(plain, name), *_cells(each)) for name, each in zip(names, found, strict=True)]
-    rows.insert(0, (*(_TITLES.get(name, name) for name in by), *_HEAD))
+    rows.insert(0, (*names_of, *_HEAD))
     told = [column for column, cells in enumerate(zip(*rows, strict=True)) if column < len(by) or _is_told(cells)]
-    head, *rows = _fitting([tuple(row[column] for column in told) for row in rows], len(by))
+    head, *rows = table.fitting([[row[column] for column in told] for row in rows], names_of, _SPARED)
     table.write(out, head, rows, [""] * len(rows), range(len(by), len(head)))
     table.summarise(out, total[0])
 
 
 def _is_told(cells: Sequence[str]) -> bool:
     return cells[0] == _HEAD[-1] or not {*cells[1:]} <= {"", "?"}
-
-
-def _fitting(rows: list[tuple[str, ...]], names: int) -> list[tuple[str, ...]]:
-    """Return the rows as a terminal can show them: the names shortened, and then without what can best be spared."""
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
-    for spared in ("", *_SPARED):
-        rows = [tuple(cell for cell, title in zip(row, rows[0], strict=True) if title != spared) for row in rows]
-        widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-        while sum(widths) + 2 * (len(widths) - 1) > room and max(widths[:names]) > _LEAST:
-            widths[widths.index(max(widths[:names]))] -= 1
-        if sum(widths) + 2 * (len(widths) - 1) <= room:
-            break
-    names_of = [[_shortened(cell, width) for cell, width in zip(row[:names], widths, strict=False)] for row in rows]
-    return [(*name, *row[names:]) for name, row in zip(names_of, rows, strict=True)]
-
-
-def _shortened(text: str, width: int) -> str:
-    """Return a text without its middle: a model's vendor and version tell most."""
-    return text if len(text) <= width else f"{text[: (width - 1) // 2]}…{text[len(text) - width // 2 :]}"
 
 
 def _cells(found: Sum) -> tuple[str, ...]:

@@ -131,7 +131,7 @@ def _summarise(calls: list[spend.Facts], *, as_json: bool) -> None:
     total = spend.total(models.values())
     if as_json:
         rows = [{"model": name, **each.as_json()} for name, each in models.items()]
-        out.write(json.dumps({"total": total.as_json(), "models": rows}) + "\n")
+        table.write_json(out, {"rows": rows, "total": total.as_json()})
         return
     if not total.calls:
         out.write("orobserve: no OpenRouter call was seen\n")

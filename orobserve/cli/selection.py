@@ -41,16 +41,27 @@ def add_filters(parser: argparse.ArgumentParser, *, since: str | None = None) ->
     parser.add_argument("--errors", action="store_true", help="only calls that failed")
 
 
+def add_formats(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how a table is written."""
+    formats = parser.add_mutually_exclusive_group()
+    formats.add_argument("--json", action="store_true", help="machine-readable output")
+    formats.add_argument("--csv", action="store_true", help="comma-separated values")
+
+
 def wanted(options: argparse.Namespace, settings: Config) -> Filter:
     """Return which calls the options mean.
 
     Raises:
-        ConfigurationError: a time cannot be read.
+        ConfigurationError: a time cannot be read, or the end is before the beginning.
     """
     now = time.time_ns()
+    since, until = moment("--since", options.since, now), moment("--until", options.until, now)
+    if since is not None and until is not None and since >= until:
+        fix = f"for example: --since {options.until} --until {options.since}"
+        raise ConfigurationError("--until", options.until, allowed=f"later than --since {options.since}", fix=fix)
     return Filter(
-        since=moment("--since", options.since, now),
-        until=moment("--until", options.until, now),
+        since=since,
+        until=until,
         **{name: getattr(options, name) for name in ("model", "provider", "user", "session", "tag")},
         api_key=key_hash(options.key, settings.api_key_labels),
         error=True if options.errors else None,

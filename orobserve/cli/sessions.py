@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import replace
 from datetime import datetime
@@ -17,7 +16,7 @@ from orobserve.generation import Outcome
 from orobserve.ledger import scan
 from orobserve.ledger.assembly import path_of
 from orobserve.ledger.columns import TOKENS
-from orobserve.telemetry.console import money
+from orobserve.telemetry.console import money, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,10 +26,12 @@ if TYPE_CHECKING:
     from orobserve.ledger.query import Session
 
 _HEAD = (
-    *("session", "user", "began", "last call", "took", "calls", "errors", "in", "cached", "out", "cost", "switches"),
-    "served by",
+    *("session", "user", "began", "last call", "took", "calls", "errors", "tokens in", "cached", "out", "cost"),
+    *("switches", "served by"),
 )
-_TURN_HEAD = ("#", "time", "model", "provider", "in", "cached", "out", "cost", "so far", "took", "result", "id")
+_SPARED = ("served by", "began", "out", "tokens in", "took", "errors", "user")  # where a terminal is too narrow for all
+_TURN_HEAD = ("#", "time", "model", "provider", "tokens in", "cached", "out", "cost", "so far", "took", "result", "id")
+_TURN_SPARED = ("out", "tokens in", "took", "model", "id", "cached")
 _USUAL = Outcome.COMPLETE.value
 _EXACT = Context(prec=60)
 _EPILOG = """\
@@ -41,9 +42,10 @@ examples:
   orobserve sessions s-42                           each call of one, with the cost so far
 
 A session is what the request says (session_id, or the header x-session-id), or orobserve.context(session_id=...).
-"cached" is the share of the input that was read from a prompt cache. A switch is a call that another provider served
-than the one before it of the same model: such a call does not find what the other has cached. Costs are what OpenRouter
-billed, exact; "?" is not known. Times are local; in --json and --csv they are UTC.
+"cached" (prompt_cache_rate) is the share of the input that was read from a prompt cache. A switch is a call that
+another provider served than the one before it of the same model: such a call does not find what the other has cached.
+Costs are what OpenRouter billed, in USD, exact; "?" is not known (null, or empty). Times are local; in --json and --csv
+they are UTC, and spans are seconds. A narrow terminal shows fewer columns.
 """
 
 
@@ -61,8 +63,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type to its
     command.add_argument(
         "--limit", type=selection.count, default=20, metavar="N", help="how many at most, 0: all (default: 20)"
     )
-    command.add_argument("--json", action="store_true", help="machine-readable output")
-    command.add_argument("--csv", action="store_true", help="comma-separated values")
+    selection.add_formats(command)
     command.set_defaults(run=run)
 
 
@@ -77,8 +78,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         table.write_json(sys.stdout, found)
     elif options.csv:
-        rows = [[json.dumps(cell) if isinstance(cell, list) else cell for cell in each.values()] for each in found]
-        table.write_csv(sys.stdout, list(found[0]) if found else ("session",), rows)
+        table.write_records(sys.stdout, found, ("session",))
     elif found:
         show(found)
     else:
@@ -103,7 +103,7 @@ def _session(found: Session, history: scan.History) -> dict[str, Any]:
         "seconds": (history.ended_at - found.began_at) / 1e9,
         **{name: getattr(sums, name) for name in ("calls", "errors", "unpriced")},
         **{name: getattr(sums, name) for name in TOKENS},
-        "cache_rate": sums.prompt_cache_rate,
+        "prompt_cache_rate": sums.prompt_cache_rate,
         "cost": sums.cost,
         "cache_saving": sums.cache_saving,
         "models": list(history.models),
@@ -133,7 +133,7 @@ def _turns(settings: Config, wanted: Filter, session: str) -> list[dict[str, Any
                 **calls.as_json(row),
                 "cost_so_far": so_far,
                 "unpriced_so_far": unpriced,
-                "cache_rate": calls.rate(row.cache_read_tokens, row.input_tokens),
+                "prompt_cache_rate": calls.rate(row.cache_read_tokens, row.input_tokens),
                 "switched_from": before if row.provider and before != row.provider else None,
             }
         )
@@ -157,14 +157,16 @@ def _show_sessions(found: Sequence[dict[str, Any]]) -> None:
         )
         for each in found
     ]
-    table.write(sys.stdout, _HEAD, rows, ["" for _ in rows], range(2, 12), whole=(0,))
+    _write(_HEAD, rows, ["" for _ in rows], ("user", "served by"), _SPARED)
 
 
 def _show_turns(found: Sequence[dict[str, Any]]) -> None:
+    days = {_local(each["started_at"], "%m-%d") for each in found}
+    form = "%H:%M:%S" if len(days) == 1 else "%m-%d %H:%M:%S"
     rows = [
         (
             str(number),
-            _local(each["started_at"], "%m-%d %H:%M:%S"),
+            _local(each["started_at"], form),
             each["model"] or each["operation"],
             (each["provider"] or "-") + (f" (was {each['switched_from']})" if each["switched_from"] else ""),
             *_tokens(each),
@@ -177,7 +179,19 @@ def _show_turns(found: Sequence[dict[str, Any]]) -> None:
         for number, each in enumerate(found, 1)
     ]
     styles = ["bad" if each["failed"] else "" for each in found]
-    table.write(sys.stdout, _TURN_HEAD, rows, styles, (0, 1, *range(4, 10)), whole=(11,))
+    _write(_TURN_HEAD, rows, styles, ("model", "provider", "result"), _TURN_SPARED)
+
+
+def _write(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str | None]],
+    styles: Sequence[str],
+    names: Sequence[str],
+    spared: Sequence[str],
+) -> None:
+    shown, *cells = table.fitting([head, *([plain(cell) for cell in row] for row in rows)], names, spared)
+    left = {*names, "session", "id"}
+    table.write(sys.stdout, shown, cells, styles, [place for place, title in enumerate(shown) if title not in left])
 
 
 def _local(at: str, form: str) -> str:
@@ -196,7 +210,7 @@ def _took(seconds: float | None) -> str:
 
 
 def _tokens(each: dict[str, Any]) -> tuple[str, str, str]:
-    rate = each["cache_rate"]
+    rate = each["prompt_cache_rate"]
     return _known(each["input_tokens"]), "" if rate is None else f"{rate:.0%}", _known(each["output_tokens"])
 
 

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 _WIDTH = 40  # characters of the whole call in the timeline
 _FAILED = 400  # the first HTTP status of an error
 _TOTALS = {"input", "output", "total"}
+_KEYS = {  # of titles, in JSON
+    "cost (USD)": "cost",
+    "response cache": "response_cache",
+    "OpenRouter's record": "openrouter_record",
+}
 _SAID = "what was said is not in the ledger"
 _EPILOG = """\
 examples:
@@ -33,7 +38,7 @@ examples:
   orobserve show gen-1764126029 --context           what fills the context: system, tools, history, in characters
   orobserve show gen-1764126029 --raw | jq .cost    the whole record as it is stored
 
-`orobserve tail` shows the ids. On a terminal long messages are cut: --full shows all of them. Costs are what OpenRouter
+`orobserve tail` shows the ids. On a terminal long texts are cut: --full shows all of them. Costs are what OpenRouter
 billed: "charged", and "upstream" besides where the key was your own; "?" is not known, and "why" says why.
 """
 
@@ -49,7 +54,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type to its
     )
     command.add_argument("id", metavar="ID", help="generation id (or its beginning), or span id")
     command.add_argument("--context", action="store_true", help="what fills the model's context")
-    command.add_argument("--full", action="store_true", help="long messages too, on a terminal")
+    command.add_argument("--full", action="store_true", help="long texts too, on a terminal")
     command.add_argument("--json", action="store_true", help="machine-readable output")
     command.add_argument("--raw", action="store_true", help="the whole record, as JSON")
     command.set_defaults(run=run)
@@ -91,7 +96,8 @@ def _report(generation: Generation, labels: Mapping[str, str], options: argparse
         return {} if content is None else show_content.context(content)
     said = json.loads(text_of(codec.encode(generation))).get("content")
     times = show_facts.timeline(generation)
-    return {**show_facts.sections(generation, labels), "timeline": times, "content": said}
+    told = {_KEYS.get(title, title): each for title, each in show_facts.sections(generation, labels).items()}
+    return {**told, "timeline": times, "content": said}
 
 
 def _write_context(out: TextIO, generation: Generation) -> None:
@@ -113,7 +119,10 @@ def _write(out: TextIO, generation: Generation, labels: Mapping[str, str], *, fu
             if title == "tokens" and value == 0 and name not in _TOTALS:
                 continue  # of a dozen kinds most are 0
             label = name.replace("_", " ").ljust(width)
-            out.write(f"  {table.style(label, 'dim', out)}  {show_facts.text(name, value)}\n")
+            said = show_facts.text(name, value)
+            shown = said if full else show_content.beginning(said)
+            more = "" if shown == said else table.style(show_content.rest(said, shown), "dim", out)
+            out.write(f"  {table.style(label, 'dim', out)}  {shown}{more}\n")
     _title(out, "messages")
     if generation.content is None:
         out.write(f"  {_SAID}\n")

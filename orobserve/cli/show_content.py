@@ -32,15 +32,27 @@ def write(out: TextIO, content: Content, *, full: bool) -> None:
             _write_part(out, f"{who}: {part.type}" if not isinstance(part, Text) else who, _said(part), full=full)
         if not message.parts:
             _write_part(out, who, "", full=full)
+    if content.citations:
+        told = (" ".join(dict.fromkeys(filter(None, (each.title, each.url)))) for each in content.citations)
+        _write_part(out, "sources", "\n".join(told), full=full)
 
 
 def _write_part(out: TextIO, who: str, said: str, *, full: bool) -> None:
-    shown = said if full else "\n".join(said[:_CHARACTERS].split("\n")[:_LINES])
+    shown = said if full else beginning(said)
     out.write(table.style(plain(who), "head", out) + "\n")
     out.writelines(f"  {line}\n" for line in plain(shown, lines=True).split("\n"))
     if len(shown) < len(said):
-        note = f"… {table.counted(len(said) - len(shown), 'more character')}: --full shows them"
-        out.write("  " + table.style(note, "dim", out) + "\n")
+        out.write("  " + table.style(rest(said, shown), "dim", out) + "\n")
+
+
+def beginning(said: str) -> str:
+    """Return as much of a text as a terminal shows unless all is asked for."""
+    return "\n".join(said[:_CHARACTERS].split("\n")[:_LINES])
+
+
+def rest(said: str, shown: str) -> str:
+    """Return what tells that a text goes on."""
+    return f"… {table.counted(len(said) - len(shown), 'more character')}: --full shows them"
 
 
 def _said(part: Part) -> str:

@@ -7,9 +7,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from orobserve.cli import calls, selection
-from orobserve.generation import Outcome, Usage, known
+from orobserve.generation import Usage, known
 from orobserve.ledger.columns import tags_of
 from orobserve.telemetry.console import money, plain, told
+from orobserve.telemetry.unpriced import why_unknown
 
 if TYPE_CHECKING:
     from orobserve.generation import Cost, Generation
@@ -23,17 +24,6 @@ _TOLD = {  # of a request, in the first section
 _SOURCES = {
     "response": "the response itself",
     "generation": "OpenRouter's record of the call (GET /generation)",
-}
-_NOT_ASKED = "the response has no cost, and OpenRouter's record of the call was not asked for (enrichment)"
-_WHY = {  # a cost is unknown, by what came of asking
-    "pending": "the program ended, or flushed, before OpenRouter's record of the call was in",
-    "timeout": "OpenRouter's record of the call was not there before the deadline",
-    "not_found": "OpenRouter has no record of the call",
-    "unauthorized": "the key may not read OpenRouter's record of the call",
-    "error": "OpenRouter's record of the call could not be read",
-    "dropped": "too many calls were waiting for their records",
-    "complete": "OpenRouter's own record of the call has no cost either",
-    "not_needed": _NOT_ASKED,
 }
 
 
@@ -115,7 +105,7 @@ def _tokens(generation: Generation) -> Section:
         return {}
     order = [name for name in Usage.__dataclass_fields__ if name in known(usage)]  # totals before their parts
     rate = calls.rate(usage.cache_read_input_tokens, usage.input_tokens)
-    return {**{name.removesuffix("_tokens"): getattr(usage, name) for name in order}, "cache_rate": rate}
+    return {**{name.removesuffix("_tokens"): getattr(usage, name) for name in order}, "prompt_cache_rate": rate}
 
 
 def _cost(generation: Generation) -> Section:
@@ -141,19 +131,6 @@ def _derivation(cost: Cost) -> str:
     if cost.is_byok and cost.upstream is not None:
         parts.append(f"{money(cost.upstream)} charged by the provider to your own key (BYOK)")
     return " + ".join(parts) or "as told"
-
-
-def why_unknown(generation: Generation) -> str:
-    """Return why the cost of a call is not known."""
-    cost, enrichment, outcome = generation.cost, generation.enrichment, generation.outcome
-    if cost is not None and cost.ambiguous:
-        return "whether the key was your own (BYOK) is not told, and the figures disagree"
-    if generation.failed:
-        return "the call failed, and nothing tells of a cost"
-    if generation.job is not None and not generation.job.finished:
-        return "the job had not finished: the call that finds it finished has its cost"
-    broken = f"the stream was {outcome.value} before its usage; " if outcome is not Outcome.COMPLETE else ""
-    return broken + (_WHY.get(enrichment.status, enrichment.status) if enrichment is not None else _NOT_ASKED)
 
 
 def _response(generation: Generation) -> Section:
@@ -205,7 +182,7 @@ def text(name: str, value: Any) -> str:  # noqa: ANN401 - of any field
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.0%} of the input" if name == "cache_rate" else f"{value:g}"
+        return f"{value:.0%} of the input" if name == "prompt_cache_rate" else f"{value:g}"
     if isinstance(value, Mapping):
         value = [f"{key}={each}" for key, each in value.items()]
     return plain(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))

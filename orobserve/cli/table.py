@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import shutil
+import sys
 from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 from uuid import uuid4
 
-from orobserve.telemetry.console import escaped, is_terminal, money, plain
+from orobserve.telemetry.console import coloured, escaped, is_terminal, money, no_formula, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from _typeshed import SupportsWrite
 
@@ -24,14 +24,10 @@ if TYPE_CHECKING:
 
 _STYLES = {"head": "\x1b[1m", "bad": "\x1b[31m", "dim": "\x1b[2m", "good": "\x1b[32m"}
 _RESET = "\x1b[0m"
+_LEAST = 12  # characters of a name that a table shows at least
 _MARK = uuid4().hex  # around a number in JSON that is to lose its quotes; no text of others can hold it
 _NUMBER = re.compile(f'"{_MARK}(.*?){_MARK}"')
 RICH_STYLES = {"head": "bold", "bad": "red", "dim": "dim", "good": "green", "": ""}
-
-
-def coloured(stream: TextIO) -> bool:
-    """Tell whether colours are welcome (https://no-color.org)."""
-    return is_terminal(stream) and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
 def style(text: str, name: str, stream: TextIO) -> str:
@@ -109,6 +105,36 @@ def _write_rich(
     console.print(table)
 
 
+def fitting(rows: Sequence[Sequence[str]], names: Collection[str], spared: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return a table as a terminal can show it: the names shortened, and then without what can best be spared.
+
+    What has no cell at all has no column.
+
+    Args:
+        rows: the titles, and then the cells.
+        names: the titles of the columns that may be shortened, to a dozen characters at least.
+        spared: the titles of those that are left out where that is not enough, the first one first.
+    """
+    room = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else sys.maxsize
+    told = [column for column, (_, *cells) in enumerate(zip(*rows, strict=True)) if any(cells)]
+    found = [tuple(row[column] for column in told) for row in rows]
+    for out in ("", *spared):
+        kept = [column for column, title in enumerate(found[0]) if title != out or not out]
+        found = [tuple(row[column] for column in kept) for row in found]
+        widths = [max(map(len, cells)) for cells in zip(*found, strict=True)]
+        named = [column for column, title in enumerate(found[0]) if title in names]
+        while sum(widths) + 2 * (len(widths) - 1) > room and max((widths[each] for each in named), default=0) > _LEAST:
+            widths[max(named, key=widths.__getitem__)] -= 1
+        if sum(widths) + 2 * (len(widths) - 1) <= room:
+            break
+    return [tuple(shortened(cell, width) for cell, width in zip(row, widths, strict=True)) for row in found]
+
+
+def shortened(text: str, width: int) -> str:
+    """Return a text without its middle: a model's vendor and version tell most."""
+    return text if len(text) <= width else f"{text[: (width - 1) // 2]}…{text[len(text) - width // 2 :]}"
+
+
 def cost(found: spend.Sum | sums.Sum) -> str:
     """Return what calls cost; `?` stands for what is not known of it."""
     return priced(found.cost, found.unpriced)
@@ -139,9 +165,37 @@ def write_json(stream: TextIO, found: object) -> None:
 
 
 def write_csv(stream: SupportsWrite[str], head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write comma-separated values, a line a row, without what a terminal would obey. None is empty."""
+    """Write comma-separated values, a line a row: None is empty, several values are a JSON list.
+
+    A text has nothing in it that a terminal would obey, and an apostrophe before what a spreadsheet would.
+    """
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(head)
+    if head:
+        writer.writerow(head)
     for row in rows:
-        cells = (f"{cell:f}" if isinstance(cell, Decimal) else cell for cell in row)
-        writer.writerow([plain(cell) if isinstance(cell, str) else cell for cell in cells])
+        writer.writerow(map(_cell, row))
+
+
+def write_records(
+    stream: SupportsWrite[str], found: Sequence[Mapping[str, Any]], names: Sequence[str], *, head: bool = True
+) -> None:
+    """Write flat JSON objects as comma-separated values.
+
+    Args:
+        stream: where to.
+        found: the objects, which all have the same names.
+        names: the first columns, where there is no object.
+        head: whether it begins with a line of names.
+    """
+    columns = list(found[0]) if found else names
+    write_csv(stream, columns if head else (), (list(each.values()) for each in found))
+
+
+def _cell(value: Any) -> Any:  # noqa: ANN401 - of any column
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, (list, tuple)):
+        return plain(json.dumps(value, ensure_ascii=False))
+    if isinstance(value, str):
+        return plain(no_formula(value))
+    return value

@@ -27,7 +27,8 @@ examples:
   orobserve tail --json | jq 'select(.cost > 0.01)'
 
 A call of which more is learnt later (its cost, say) comes again, marked "(update)". "?" is not known, never 0. A line
-ends with the generation id, or its beginning: `orobserve show ID` tells the rest. Times are local; in --json UTC.
+ends with the generation id, or its beginning: `orobserve show ID` tells the rest. Costs are USD. Times are local; in
+--json and --csv they are UTC, and spans are seconds.
 """
 
 
@@ -45,7 +46,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type to its
         "-n", "--lines", type=selection.count, default=10, metavar="N", help="how many to begin with (default: 10)"
     )
     command.add_argument("--no-follow", action="store_true", help="end after them")
-    command.add_argument("--json", action="store_true", help="a JSON object a line")
+    selection.add_formats(command)
     command.set_defaults(run=run)
 
 
@@ -59,9 +60,10 @@ def run(options: argparse.Namespace, wait: Callable[[], bool] | None = None) -> 
     settings = config.load({})
     wanted = selection.wanted(options, settings)
     with selection.reader(settings) as reader:
-        write = _write_json if options.json else _write
-        for row, is_update in _calls(reader, wanted, options.lines, None if options.no_follow else wait or _wait):
-            write(row, is_update=is_update)
+        write = _write_json if options.json else _write_csv if options.csv else _write
+        follows = None if options.no_follow else wait or _wait
+        for number, (row, is_update) in enumerate(_calls(reader, wanted, options.lines, follows)):
+            write(row, is_update=is_update, is_first=not number)
     return 0
 
 
@@ -91,7 +93,7 @@ def _wait() -> bool:
     return True
 
 
-def _write(row: Row, *, is_update: bool) -> None:
+def _write(row: Row, *, is_update: bool, is_first: bool) -> None:  # noqa: ARG001 - as the others
     out = sys.stdout
     begins = table.style(selection.clock(row.started_at)[11:], "dim", out) + (" (update) " if is_update else " ")
     id_ = calls.shown_id(row.generation_id, out)
@@ -101,6 +103,11 @@ def _write(row: Row, *, is_update: bool) -> None:
     out.flush()
 
 
-def _write_json(row: Row, *, is_update: bool) -> None:
+def _write_json(row: Row, *, is_update: bool, is_first: bool) -> None:  # noqa: ARG001 - as the others
     table.write_json(sys.stdout, {**calls.as_json(row), "update": is_update})
+    sys.stdout.flush()
+
+
+def _write_csv(row: Row, *, is_update: bool, is_first: bool) -> None:
+    table.write_records(sys.stdout, [{**calls.as_json(row), "update": is_update}], (), head=is_first)
     sys.stdout.flush()

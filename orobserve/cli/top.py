@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import signal
 import sys
 import time
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from orobserve import config
 from orobserve.budget_settings import parse
-from orobserve.cli import selection, table
+from orobserve.cli import calls, selection, table
 from orobserve.cli.keys import keys
 from orobserve.cli.top_frame import frame
 from orobserve.cli.top_view import GROUPS, WINDOW, Source
 from orobserve.config_values import positive
 from orobserve.errors import ConfigurationError
 from orobserve.ledger.assembly import path_of
-from orobserve.telemetry.console import is_terminal
+from orobserve.telemetry.console import coloured, is_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,11 +36,12 @@ examples:
   orobserve top --by user             who is burning money right now
   orobserve top --budget 50           a bar for 50 USD a day; or --budget 50/day,600/month
   orobserve top --once                one frame as plain text, for a mail or a ticket
-  orobserve top --json --interval 10  a JSON object every ten seconds
+  orobserve top --json --interval 10  a JSON object every ten seconds; --csv: a line for each model
 
 rates are of the calls that began in the last {WINDOW} minutes. "in flight" are calls of all processes with this ledger
-that last longer than a second. "?" is a cost that is not known, and is in no sum. Days and months are UTC; amounts are
-rounded here: `orobserve report` has every digit. Without --budget, the `budgets` of the settings have bars.
+that last longer than a second. Amounts are USD; "?" is not known, and is in no sum. Days and months are UTC; amounts
+are rounded here: --json, --csv and `orobserve report` have every digit. Without --budget, the `budgets` of the settings
+have bars.
 """
 
 
@@ -59,7 +58,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type to its
     command.add_argument("--budget", metavar="USD", help="show a bar: 50 a day, or as 600/month; several with commas")
     command.add_argument("--interval", default="1", metavar="SECONDS", help="between two refreshes (default: 1)")
     command.add_argument("--once", action="store_true", help="one frame as plain text, then end")
-    command.add_argument("--json", action="store_true", help="a JSON object for each refresh")
+    selection.add_formats(command)
     command.set_defaults(run=run)
 
 
@@ -76,8 +75,8 @@ def run(options: argparse.Namespace) -> int:
         with selection.reader(settings) as reader:
             return source.view(reader, by, time.time_ns())
 
-    if options.json:
-        _stream(look, options.by, None if options.once else interval)
+    if options.json or options.csv:
+        _stream(look, options, None if options.once else interval)
     elif options.once or not is_terminal(sys.stdout):
         size = shutil.get_terminal_size((_WIDTH, _HEIGHT))
         lines = frame(look(options.by), size.columns, size.lines)
@@ -87,9 +86,16 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _stream(look: Callable[[str], View], by: str, interval: float | None) -> None:
+def _stream(look: Callable[[str], View], options: argparse.Namespace, interval: float | None) -> None:
+    """Write a JSON object, or the lines of CSV of each group, for each refresh."""
+    is_first = True
     while True:
-        sys.stdout.write(json.dumps(as_json(look(by))) + "\n")
+        view = look(options.by)
+        if options.json:
+            table.write_json(sys.stdout, as_json(view))
+        else:
+            table.write_records(sys.stdout, _rows(view), ("at", view.by), head=is_first)
+        is_first = False
         sys.stdout.flush()
         if interval is None:
             return
@@ -105,7 +111,7 @@ def _live(look: Callable[[str], View], by: str, interval: float) -> None:
     except ModuleNotFoundError as error:
         fix = "pip install 'orobserve[cli]', or use --once or --json"
         raise ConfigurationError("top", error.name, allowed="a Python with this package", fix=fix) from None
-    console = Console(no_color=not table.coloured(sys.stdout))
+    console = Console(no_color=not coloured(sys.stdout))
     order = list(GROUPS)
 
     def drawn(lines: list[Line]) -> Text:
@@ -143,12 +149,12 @@ def _ended_by_sigterm() -> Iterator[None]:
 def as_json(view: View) -> dict[str, Any]:
     """Return a view for machines: USD as numbers, null where it is not known."""
     return {
-        "at": datetime.fromtimestamp(view.now / 1e9, timezone.utc).isoformat(),
+        "at": selection.utc(view.now),
         "window_seconds": WINDOW * 60,
         "window": _figures(view.window),
         "today": _figures(view.today),
         "month": _figures(view.month),
-        "minutes": [None if cost is None else float(cost) for cost in view.minutes],
+        "minutes": view.minutes,
         "in_flight": view.flying._asdict(),
         "by": view.by,
         "groups": [
@@ -159,27 +165,29 @@ def as_json(view: View) -> dict[str, Any]:
                 "name": bar.budget.name,
                 "period": bar.budget.period,
                 "group": bar.group,
-                "amount": float(bar.budget.amount),
-                "spent": float(bar.spent or 0),
+                "amount": bar.budget.amount,
+                "spent": bar.spent,
                 "unpriced": bar.unpriced,
             }
             for bar in view.bars
         ],
-        "latest": [
-            {
-                "id": row.generation_id,
-                "started_at": datetime.fromtimestamp(row.started_at / 1e9, timezone.utc).isoformat(),
-                "model": row.model,
-                "cost": None if row.cost is None else float(row.cost),
-                "error": row.error,
-            }
-            for row in view.latest
-        ],
+        "latest": [calls.as_json(row) for row in view.latest],
     }
 
 
+def _rows(view: View) -> list[dict[str, Any]]:
+    """Return a line of CSV for each group: what it does now, and its cost of today."""
+    return [
+        {
+            "at": selection.utc(view.now),
+            view.by: each.name,
+            **_figures(each.window),
+            "today_cost": _figures(each.today)["cost"],
+        }
+        for each in view.groups
+    ]
+
+
 def _figures(found: Sum | None) -> dict[str, Any]:
-    names = ("calls", "errors", "unpriced", "input_tokens", "output_tokens")
-    if found is None:
-        return {**dict.fromkeys(names, 0), "cost": 0.0}
-    return {**{name: getattr(found, name) for name in names}, "cost": None if found.cost is None else float(found.cost)}
+    names = ("calls", "errors", "unpriced", "input_tokens", "output_tokens", "cost")
+    return dict.fromkeys(names, 0) if found is None else {name: getattr(found, name) for name in names}

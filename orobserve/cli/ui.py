@@ -6,12 +6,18 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import webbrowser
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from orobserve import config
 from orobserve.errors import ConfigurationError
 from orobserve.ledger.assembly import path_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _EPILOG = """\
 examples:
@@ -57,10 +63,31 @@ def run(options: argparse.Namespace) -> int:
     else:
         sys.stdout.write(f"orobserve ui on {page.url}\n  over {path_of(settings)}; Ctrl-C ends it\n")
     sys.stdout.flush()
-    if sys.stdout.isatty() and _has_screen() and not (options.no_open or options.json):
-        webbrowser.open(page.url)  # the socket is bound: its first request waits until the server runs
-    page.run()
+    with ExitStack() as stack:
+        if sys.stdout.isatty() and _has_screen() and not (options.no_open or options.json):
+            stack.enter_context(_opened(page.url))  # the socket is bound: its first request waits until the server runs
+        page.run()
     return 0
+
+
+@contextmanager
+def _opened(url: str) -> Iterator[None]:
+    """Open a browser, by a file of this user's that leads on: others of this machine can read a browser's arguments.
+
+    The file is in the home folder, and not a hidden one: browsers in a sandbox see no other.
+    """
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="orobserve-ui-", suffix=".html", dir=Path.home())
+    except OSError:
+        yield  # the address is printed
+        return
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f'<!doctype html><meta http-equiv="refresh" content="0; url={url}"><title>orobserve</title>\n')
+        webbrowser.open(Path(path).as_uri())
+        yield
+    finally:
+        Path(path).unlink(missing_ok=True)
 
 
 def _has_screen() -> bool:

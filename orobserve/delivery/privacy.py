@@ -135,4 +135,5 @@ def _rewritten(content: Content, blanks: Sequence[Pattern]) -> Content:
         output=tuple(map(message, content.output)),
         system=tuple(map(part, content.system)),
         tools=tuple(map(change, content.tools)),
+        citations=tuple(replace(each, url=change(each.url), title=change(each.title)) for each in content.citations),
     )

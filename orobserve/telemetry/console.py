@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from decimal import Decimal
@@ -15,6 +16,8 @@ _DIM, _RED, _RESET = "\x1b[2m", "\x1b[31m", "\x1b[0m"
 # bidirectional text, line and paragraph separators; and half surrogate pairs, which no stream can encode.
 _UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _LINE_END = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet takes a text for a formula
+_LONGEST = 120  # characters of a name in a line
 _SHORTEST = 0.05  # seconds of streaming from which a speed means something
 HINT = (
     "orobserve: no tracer provider and no OTEL_EXPORTER_OTLP_ENDPOINT, so each call is shown here; "
@@ -25,6 +28,11 @@ HINT = (
 def is_terminal(stream: object) -> bool:
     """Tell whether a person is looking."""
     return bool(getattr(stream, "isatty", lambda: False)())
+
+
+def coloured(stream: object) -> bool:
+    """Tell whether colours are welcome (https://no-color.org)."""
+    return is_terminal(stream) and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
 def plain(text: str | None, *, lines: bool = False) -> str:
@@ -47,12 +55,17 @@ def money(total: float | Decimal | None) -> str:
     if total is None:
         return "?"
     whole, _, decimals = f"{Decimal(repr(total)) if isinstance(total, float) else total:f}".partition(".")
-    return f"${whole}.{decimals.rstrip('0'):0<2}"
+    return f"{'-' * whole.startswith('-')}${whole.lstrip('-')}.{decimals.rstrip('0'):0<2}"
 
 
 def escaped(text: str) -> str:
     """Return JSON that means the same, with escapes for what a terminal would obey."""
     return _UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def no_formula(text: str) -> str:
+    """Return a text of CSV that a spreadsheet shows and does not compute, whoever wrote it."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 class Told(NamedTuple):
@@ -121,7 +134,7 @@ def describe(call: Told) -> str:
         call.error,
         call.outcome if call.outcome in {"cancelled", "abandoned", "truncated"} else None,
     ]
-    return plain(" · ".join(part for part in parts if part))
+    return plain(" · ".join(part if len(part) <= _LONGEST else f"{part[: _LONGEST - 1]}…" for part in parts if part))
 
 
 def _shown(tokens: int | None) -> str:
@@ -138,7 +151,7 @@ class Console:
         """Write one line."""
         stream = self._stream or sys.stderr
         text = line(generation)
-        if is_terminal(stream):
+        if coloured(stream):
             text = f"{_RED if generation.error else _DIM}{text}{_RESET}"
         stream.write(text + "\n")
         stream.flush()

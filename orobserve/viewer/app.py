@@ -128,9 +128,9 @@ class Viewer:
 
     async def _download(self, request: Request) -> Response:
         kind, form = request.path_params["kind"], request.path_params["form"]
-        pages = {"calls": download.calls, "groups": download.groups}.get(kind)
+        pages = {each.__name__: each for each in (download.calls, download.groups, download.sessions)}.get(kind)
         if pages is None or form not in download.FORMATS:
-            return _json({"error": "there are calls.csv, calls.json, groups.csv and groups.json"}, 404)
+            return _json({"error": "there are calls, groups and sessions, as .csv and .json"}, 404)
         media, written = download.FORMATS[form]
 
         def start(reader: Reader | None, asked: Question) -> Response:

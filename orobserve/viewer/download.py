@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orobserve.ledger.columns import TOKENS
 from orobserve.ledger.query import Reader, Row
+from orobserve.telemetry.console import no_formula
 from orobserve.viewer.plain import plain
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _PAGE = 1_000
 _CALL = tuple(item.name for item in fields(Row) if item.name != "id")
 _SUM = ("calls", "errors", "unpriced", *TOKENS, "cost", "cache_saving", "response_cache_hits")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet takes a text for a formula
+_SESSION = ("id", "user", "began_at", "last_at")
 _NUMBERS = {"cost", "cache_saving"}  # texts that are numbers
 
 
@@ -50,9 +51,19 @@ def groups(path: Path, asked: Question) -> Iterator[list[dict[str, Any]]]:
     yield [{**plain(each.group), **{name: plain(getattr(each, name)) for name in _SUM}} for each in found]
 
 
+def sessions(path: Path, asked: Question) -> Iterator[list[dict[str, Any]]]:
+    """Yield the sessions that are asked for, the last heard of first."""
+    with Reader(path) as reader:
+        found = reader.sessions(asked.wanted, limit=None)
+    told = [
+        (*(getattr(each, name) for name in _SESSION), *(getattr(each.sums, name) for name in _SUM)) for each in found
+    ]
+    yield [dict(zip((*_SESSION, *_SUM), map(plain, each), strict=True)) for each in told]
+
+
 def columns(kind: str, asked: Question) -> tuple[str, ...]:
-    """Return the names of the columns of a kind: `calls` or `groups`."""
-    return _CALL if kind == "calls" else (asked.by, *_SUM)
+    """Return the names of the columns of a kind: `calls`, `groups` or `sessions`."""
+    return {"calls": _CALL, "sessions": (*_SESSION, *_SUM)}.get(kind, (asked.by, *_SUM))
 
 
 def as_csv(names: Sequence[str], pages: Iterator[list[dict[str, Any]]]) -> Iterator[str]:
@@ -87,5 +98,4 @@ def _lines(rows: Sequence[Sequence[Any]]) -> str:
 def _cell(name: str, value: Any) -> Any:  # noqa: ANN401 - a column's
     if isinstance(value, list):
         return json.dumps(value, ensure_ascii=False) if value else None
-    is_text = isinstance(value, str) and name not in _NUMBERS
-    return f"'{value}" if is_text and value.startswith(_FORMULA) else value
+    return no_formula(value) if isinstance(value, str) and name not in _NUMBERS else value

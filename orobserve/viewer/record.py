@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from orobserve.ledger import codec
+from orobserve.telemetry.unpriced import why_unknown
 from orobserve.viewer.plain import exact
 
 if TYPE_CHECKING:
@@ -67,7 +68,9 @@ def page(generation: Generation, before: int | None = None) -> dict[str, Any]:
     if before is not None:
         return {"messages": cutter.cut(content.get("input", []), ["content", "input"]), "earlier": start}
     raw = _Cutter(0).cut(_raw(generation), [_RAW])
-    return {"record": cutter.cut(found, []), "earlier": start, "raw": raw}
+    is_known = generation.cost is not None and generation.cost.total is not None
+    why = None if is_known else why_unknown(generation)
+    return {"record": cutter.cut(found, []), "earlier": start, "raw": raw, "why": why}
 
 
 def text_at(generation: Generation, path: Sequence[str | int]) -> str | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from orobserve.generation import Citation
 from orobserve.wire.shape import Texts
+from orobserve.wire.values import first, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from orobserve.wire.shape import Delta, Target
     from orobserve.wire.values import Object
 
+_CITATIONS = 200  # that are kept
 TEXT_LIMIT = 1024 * 1024  # bytes kept of one text of a stream
 
 
@@ -43,6 +46,7 @@ class Answer:
         self.native_finish_reasons: dict[int, str] = {}
         self.usage: Object = {}
         self.metadata: Object = {}
+        self.cited: dict[Citation, None] = {}
         self.tool_calls: dict[Target, tuple[str | None, str | None]] = {}  # id and name
         if wants_content:
             self.texts = Texts(TEXT_LIMIT)
@@ -52,6 +56,15 @@ class Answer:
         self.began = True
         if self.wants_content:
             self.texts.append(*delta)
+
+    def cite(self, source: Object) -> None:
+        """Count a citation, and keep what it names."""
+        self.citations += 1
+        if self.wants_content and len(self.cited) < _CITATIONS:
+            title = first([text(source.get("title")), text(source.get("document_title"))])
+            found = Citation(url=text(source.get("url")), title=title)
+            if found != Citation():
+                self.cited[found] = None
 
     def call_tool(self, target: Target, call_id: str | None, name: str | None) -> None:
         """Note a tool call the first time it appears; what comes later completes it."""

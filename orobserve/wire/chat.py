@@ -66,8 +66,9 @@ def _read_body(answer: Answer, document: Object) -> None:
 
 def _count(answer: Answer, message: Object, index: int) -> None:
     if "annotations" in message:
-        kinds = [item.get("type") for item in objects(message["annotations"])]
-        answer.citations += sum(kind == "url_citation" for kind in kinds)
+        for item in objects(message["annotations"]):
+            if item.get("type") == "url_citation":
+                answer.cite(mapping(item.get("url_citation")))
     if "images" in message:
         answer.images += len(objects(message["images"]))
     if "tool_calls" not in message:

@@ -5,7 +5,7 @@ It never raises: what cannot be read is said in the record. It never keeps what 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from orobserve.generation import CacheInfo, Content, Generation, Outcome, Request, Stream, Timing, fill
@@ -376,7 +376,7 @@ class Exchange:
         output = answer.output
         if not output and self._stream is not None and dialect.output:
             output = dialect.output(answer)
-        return Content(input=prompt.input, output=output or (), system=prompt.system, tools=prompt.tools)
+        return replace(prompt, output=output or (), citations=tuple(answer.cited))
 
 
 def _parse_request(content_type: str, body: bytes) -> dict[str, Any]:

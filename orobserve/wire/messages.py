@@ -83,7 +83,8 @@ def _read_stop(answer: Answer, given: Object) -> None:
 def _read_block(answer: Answer, position: int, block: Object) -> None:
     if block.get("type") == "tool_use":
         answer.call_tool(("arguments", str(position)), text(block.get("id")), text(block.get("name")))
-    answer.citations += len(objects(block.get("citations")))
+    for source in objects(block.get("citations")):
+        answer.cite(source)
 
 
 def _read_event(answer: Answer, name: str | None, event: Object) -> None:
@@ -111,7 +112,7 @@ def _read_delta(answer: Answer, event: Object) -> None:
     if found is not None:
         answer.append(found)
     elif mapping(event.get("delta")).get("type") == "citations_delta":
-        answer.citations += 1
+        answer.cite(mapping(mapping(event.get("delta")).get("citation")))
 
 
 def _delta(event: Object) -> Delta | None:

@@ -68,6 +68,7 @@ def _read_status(answer: Answer, document: Object, output: list[Object]) -> None
 def _count(answer: Answer, output: list[Object]) -> None:
     """Count from the whole output, which replaces what the events before it have told."""
     answer.citations = answer.images = 0
+    answer.cited.clear()
     answer.tool_calls.clear()
     for position, item in enumerate(output):
         if text(item.get("type")) in _CALLS:
@@ -75,8 +76,9 @@ def _count(answer: Answer, output: list[Object]) -> None:
         elif item.get("type") == "image_generation_call":
             answer.images += 1
         for part in objects(item.get("content")):
-            annotations = objects(part.get("annotations"))
-            answer.citations += sum(note.get("type") == "url_citation" for note in annotations)
+            for note in objects(part.get("annotations")):
+                if note.get("type") == "url_citation":
+                    answer.cite(note)
 
 
 def _output(output: list[Object], finish_reason: str | None) -> tuple[Message, ...]:
@@ -136,7 +138,7 @@ def _read_event(answer: Answer, name: str | None, event: Object) -> None:
     elif kind == "response.output_item.added":
         _read_item(answer, event)
     elif kind == "response.output_text.annotation.added":
-        answer.citations += 1
+        answer.cite(mapping(event.get("annotation")))
     elif kind.startswith("response.image_generation_call.partial_image"):
         answer.began = True
 

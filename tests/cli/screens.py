@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orobserve.cli.main import main
-from orobserve.generation import Content, Error, Media, Message, Request, Text, ToolCall, ToolCallResponse
+from orobserve.generation import Citation, Content, Error, Media, Message, Request, Text, ToolCall, ToolCallResponse
 from tests.ledger.records import call
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def hostile(number: int) -> Generation:
             system=(Text(content=name),),
             input=(Message(role=name, parts=parts, name=name),),
             tools=({"type": "function", "function": {"name": name}},),
+            citations=(Citation(url=name, title=name + name),),
         ),
     )
     return replace(made, id=f"gen-{number}", name=name, tags={"tags": [name], name: name})

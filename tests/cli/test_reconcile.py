@@ -123,10 +123,20 @@ def test_differences_on_both_sides_are_told_and_mended(
     assert reasons["google/gemini-2.5-flash"][0] == "1 call that the ledger does not have"
     assert "the ledger has $8.999" in reasons["openai/gpt-4o"][0]
     assert "1 call of unknown cost" in reasons["openai/gpt-4o"][0]
-    by_id = {each["id"]: each for each in found["calls"]}
+    by_id = {each["generation_id"]: each for each in found["calls"]}
     bill = {each.id: float(yesterday.sim.bill_for(each.id or "")) for each in (sound, blind, wrong)}
-    assert by_id[blind.id] == {"id": blind.id, "status": "found", "ledger": None, "openrouter": bill[blind.id]}
-    assert by_id[wrong.id] == {"id": wrong.id, "status": "other", "ledger": 9.0, "openrouter": bill[wrong.id]}
+    assert by_id[blind.id] == {
+        "generation_id": blind.id,
+        "status": "found",
+        "ledger": None,
+        "openrouter": bill[blind.id],
+    }
+    assert by_id[wrong.id] == {
+        "generation_id": wrong.id,
+        "status": "other",
+        "ledger": 9.0,
+        "openrouter": bill[wrong.id],
+    }
     assert by_id[sound.id]["status"] == "same"
     assert found["fixed"] == 0
 

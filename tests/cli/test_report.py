@@ -132,7 +132,7 @@ def test_a_terminal_of_100_columns(
     assert " ".join(lines[0].split()) == "day (UTC) model calls errors tokens in cached hits saved cost"
     assert "a-vend…-longer" in lines[1]
     assert lines[1].split()[-3:] == ["81%", "$0.1235", "$1234.5000000000002"]
-    assert lines[2].split()[-4:] == ["81%", "1", "$-0.0000012", "$0.10"]
+    assert lines[2].split()[-4:] == ["81%", "1", "-$0.0000012", "$0.10"]
     assert lines[3].split()[-3:] == ["?", "?", "?"]
 
 

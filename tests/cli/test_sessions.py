@@ -63,7 +63,7 @@ def test_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert mine["models"] == ["openai/gpt-4o", "other/model"]
     assert mine["providers"] == ["Anthropic", "Azure", "OpenAI"]
     assert mine["seconds"] == 36
-    assert mine["cache_rate"] == 400 / 1200  # of the calls that tell
+    assert mine["prompt_cache_rate"] == 400 / 1200  # of the calls that tell
     assert mine["cost"] == float(exact(cost for _, cost, _, _ in TURNS if cost is not None))
 
 

@@ -79,13 +79,13 @@ def test_real_calls(seen: list[str], ledger_path: Path, capsys: pytest.CaptureFi
     with Reader(ledger_path) as reader:
         records = [reader.call(each) for each in seen]
     assert section(streamed, "tokens")["cache read input"] == "1024"
-    assert section(streamed, "tokens")["cache rate"] == "85% of the input"
+    assert section(streamed, "tokens")["prompt cache rate"] == "85% of the input"
     assert "streaming" in section(streamed, "timeline")
     assert "OpenRouter's record of the call" in section(streamed, "cost (USD)")["source"]
     assert "\nuser\n  Why?\nassistant\n  Because.\n" in streamed
     cost = records[1] and records[1].cost
     assert cost is not None
-    figures = as_json(capsys, "show", seen[1])["cost (USD)"]
+    figures = as_json(capsys, "show", seen[1])["cost"]
     assert figures["total"] == cost.total
     assert figures["charged"] + figures["upstream"] == pytest.approx(figures["total"], abs=1e-15)
     assert "to your own key (BYOK)" in section(own_key, "cost (USD)")["which is"]
@@ -151,7 +151,7 @@ def test_why_a_cost_is_not_known(
     cost = section(run(capsys, "show", "gen-1"), "cost (USD)")
     assert cost["total"] == "?"
     assert word in cost["why"] == why_unknown(made)
-    assert as_json(capsys, "show", "gen-1")["cost (USD)"]["total"] is None
+    assert as_json(capsys, "show", "gen-1")["cost"]["total"] is None
 
 
 def test_what_fills_the_context(ledger_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from orobserve import ConfigurationError, _guard
 from orobserve.delivery import privacy
-from orobserve.generation import Content, Error, Media, Message, Text, ToolCall, ToolCallResponse
+from orobserve.generation import Citation, Content, Error, Media, Message, Text, ToolCall, ToolCallResponse
 from tests.delivery.test_filters import FULL
 
 SECRETS = "ann@example.com 4111 1111 1111 1111 AKIAABCDEFGHIJKLMNOP 10.20.30.40"
@@ -22,6 +22,7 @@ SAID = Content(
     ),
     output=(Message(role="assistant", parts=(ToolCall(id="t", name="f", arguments={"to": [SECRETS]}),)),),
     tools=({"name": SECRETS},),
+    citations=(Citation(url=f"https://x/?{SECRETS}", title=SECRETS),),
 )
 FAILED = replace(FULL, content=SAID, error=Error(type="invalid", message=f"said: {SECRETS}", code="400"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orobserve.generation import (
+    Citation,
     Content,
     Error,
     Media,
@@ -66,6 +67,7 @@ def hostile(number: int = 0) -> Generation:
                 ),
             ),
             tools=({"function": {"name": SCRIPT, "description": ALL}},),
+            citations=(Citation(url=LINK, title=ALL), Citation(url=IMAGE)),
         ),
     )
 

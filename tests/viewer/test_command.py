@@ -6,6 +6,7 @@ import io
 import json
 import re
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 import orobserve.viewer
 from orobserve import spend
-from orobserve.cli import run
+from orobserve.cli import run, ui
 from orobserve.cli.main import main
 from orobserve.viewer import serve as serving
 from orobserve.viewer.serve import Page
@@ -91,6 +92,30 @@ def test_a_missing_package_is_named(
     monkeypatch.delitem(sys.modules, "orobserve.viewer.serve")
     assert main(["ui"]) == 2
     assert "pip install 'orobserve[ui]'" in capsys.readouterr().err
+
+
+def test_the_token_is_not_among_a_browsers_arguments(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    seen: list[tuple[str, int, str]] = []
+
+    def note(address: str) -> None:
+        path = Path(address.removeprefix("file://"))
+        seen.append((address, stat.S_IMODE(path.stat().st_mode), path.read_text()))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr(ui.webbrowser, "open", note)
+    monkeypatch.setattr(Page, "run", lambda page: page._socket.close())
+    assert main(["ui", "--port", "0"]) == 0
+    url = next(word for word in capsys.readouterr().out.split() if "token=" in word)
+    ((address, mode, text),) = seen
+    assert "token=" not in address
+    assert mode == 0o600
+    assert f"url={url}" in text
+    assert list(tmp_path.glob("*.html")) == []
 
 
 @pytest.mark.parametrize(("setting", "hint"), [("true", True), ("false", False)])

@@ -265,6 +265,12 @@ def test_a_call_with_all_its_digits(serve: Serve) -> None:
     }
 
 
+def test_why_a_cost_is_not_known_is_said(serve: Serve) -> None:
+    served = serve([priced(1, None), priced(2, 0.5)])
+    assert "was not asked for" in served.ask("call", id="gen-1")["why"]
+    assert served.ask("call", id="gen-2")["why"] is None
+
+
 def test_long_texts_come_in_pieces_that_make_the_whole(serve: Serve) -> None:
     served = serve([hostile.long()])
     began = time.perf_counter()
@@ -320,6 +326,10 @@ def test_downloads_are_exact_and_whole(serve: Serve) -> None:
         assert rows[4]["cost"] == (None if by_json else "")
     groups = csv.DictReader(io.StringIO(served.client.get("/download/groups.csv", params={"by": "key", **ALL}).text))
     assert [(row["calls"], Decimal(row["cost"])) for row in groups] == [("2300", total)]
+    sessions = served.client.get("/download/sessions.json", params=ALL).json()
+    assert sum(each["calls"] for each in sessions) == 2_300
+    assert sum(Decimal(each["cost"]) for each in sessions) == total
+    assert served.client.get("/download/sessions.csv", params=ALL).text.startswith("id,user,began_at,last_at,calls,")
     filtered = served.client.get("/download/calls.json", params={"user": "u-3", **ALL}).json()
     assert {row["user"] for row in filtered} == {"u-3"}
     assert len(filtered) == 460

@@ -10,7 +10,7 @@ import { attempts, timeline } from "./timeline.js";
 
 export async function open(root, { signal, about, replace }) {
   const id = query().get("id") ?? "";
-  const { record, earlier, raw } = await ask("call", { id }, signal);
+  const { record, earlier, raw, why } = await ask("call", { id }, signal);
   const model = record.model ?? record.request?.model;
   fill(
     root,
@@ -28,7 +28,7 @@ export async function open(root, { signal, about, replace }) {
       "div",
       { class: "columns" },
       sheet("Time", timeline(record)),
-      sheet("Cost", costOf(record)),
+      sheet("Cost", costOf(record, why)),
       sheet("Tokens", tokensOf(record)),
       record.routing ? sheet("Routing", attempts(record.routing), rowsOf(record.routing, ["attempts"])) : null,
       sheet("Caches", cachesOf(record)),
@@ -86,8 +86,8 @@ function errorOf(error) {
 }
 
 /** Returns how the cost comes about: what OpenRouter charged, what the own key was billed for, and their sum. */
-function costOf({ cost }) {
-  if (!cost) return el("p", {}, "? Nobody has told what this call cost: neither the response nor OpenRouter's record.");
+function costOf({ cost }, why) {
+  if (!cost) return el("p", {}, `? It is not known: ${why}.`);
   const where =
     { response: "the response's usage.cost", generation: "OpenRouter's record of the call" }[cost.source] ?? "unknown";
   const line = (title, amount, kind = "") =>
@@ -121,11 +121,11 @@ function costOf({ cost }) {
             ),
       ),
     ),
+    why ? el("p", {}, `? It is not known: ${why}.`) : null,
     el(
       "p",
       { class: "dim" },
       `From ${where}. No price table is used.`,
-      cost.ambiguous ? " It is not told whether your own key was used, and the figures disagree." : "",
     ),
   ];
 }

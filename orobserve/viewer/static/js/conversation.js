@@ -2,6 +2,7 @@
 import { ask } from "./api.js";
 import { button, el, name } from "./dom.js";
 import { count, plural } from "./format.js";
+import { text } from "./facts.js";
 import { longText } from "./text.js";
 
 /** Returns the conversation of a call. `place`: `{ id, earlier, signal }`: so many messages are not there yet. */
@@ -12,7 +13,7 @@ export function conversation(content, place) {
       { class: "dim" },
       "What was said is not in the ledger: it was not captured, or ledger_content is off.",
     );
-  const { system = [], input = [], output = [], tools = [] } = content;
+  const { system = [], input = [], output = [], tools = [], citations = [] } = content;
   const asked = el(
     "div",
     { class: "messages" },
@@ -38,6 +39,30 @@ export function conversation(content, place) {
           output.map((each) => message(each, place, true)),
         )
       : el("p", { class: "dim" }, "No answer is in the record."),
+    citations.length ? sources(citations) : null,
+  );
+}
+
+/** Returns what the answer cites. Addresses stay text: whoever wrote them, nothing here leads there. */
+function sources(citations) {
+  return el(
+    "section",
+    { class: "message", "aria-label": "Sources" },
+    el("h3", {}, el("span", { class: "role" }, "Sources")),
+    el(
+      "ol",
+      { class: "sources" },
+      citations.map(({ more, title, url }) =>
+        more
+          ? el("li", { class: "dim" }, `and ${count(more)} more: in the raw record`)
+          : el(
+              "li",
+              {},
+              title && text(title) !== text(url) ? [name(text(title)), " "] : null,
+              url ? el("span", { class: "dim" }, name(text(url))) : null,
+            ),
+      ),
+    ),
   );
 }
 
@@ -74,13 +99,13 @@ function message(given, place, isAnswer = false) {
 }
 
 function part(given, place) {
-  const text = (value) => longText(value ?? "", place);
+  const prose = (value) => longText(value ?? "", place);
   const code = (value) => longText(value ?? "", { ...place, isCode: true });
   switch (given.kind) {
     case "Text":
-      return text(given.content);
+      return prose(given.content);
     case "Reasoning":
-      return folded("Reasoning", text(given.content), "reasoning");
+      return folded("Reasoning", prose(given.content), "reasoning");
     case "ToolCall":
       return el(
         "div",

@@ -4,7 +4,7 @@ import { el, fill, name } from "./dom.js";
 import { empty, nothingFound } from "./empty.js";
 import { cacheRate, count, moment, money, nanoseconds, percent, plural } from "./format.js";
 import { sessionAddress, wanted } from "./place.js";
-import { sortable } from "./table.js";
+import { downloads, sortable } from "./table.js";
 
 export const filters = { span: "7d" };
 const MOST = 200;
@@ -21,6 +21,12 @@ export async function open(root, { signal, about, replace }) {
       value: (each) => each.id,
       cell: (each) => el("a", { class: "row-link", href: sessionAddress(each.id) }, name(each.id)),
     },
+    {
+      title: "spend",
+      number: true,
+      value: (each) => (each.sums.cost === null ? null : Number(each.sums.cost)),
+      cell: (each) => money(each.sums.cost, each.sums.unpriced),
+    },
     { title: "user", value: (each) => each.user, cell: (each) => name(each.user) },
     { title: "last call", number: true, value: (each) => each.last_at, cell: (each) => moment(each.last_at) },
     {
@@ -28,12 +34,6 @@ export async function open(root, { signal, about, replace }) {
       number: true,
       value: (each) => each.last_at - each.began_at,
       cell: (each) => (each.last_at > each.began_at ? nanoseconds(each.last_at - each.began_at) : ""),
-    },
-    {
-      title: "spend",
-      number: true,
-      value: (each) => (each.sums.cost === null ? null : Number(each.sums.cost)),
-      cell: (each) => money(each.sums.cost, each.sums.unpriced),
     },
     { title: "calls", number: true, value: (each) => each.sums.calls, cell: (each) => count(each.sums.calls) },
     {
@@ -75,6 +75,7 @@ export async function open(root, { signal, about, replace }) {
         { class: "head" },
         el("h1", {}, "Sessions"),
         el("span", { class: "dim" }, sessions.length < MOST ? plural(sessions.length, "session") : `the last ${MOST}`),
+        downloads("sessions", wanted("7d")),
       ),
       sortable(columns, sessions, "Sessions, the last heard of first"),
     );
