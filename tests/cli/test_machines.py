@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orobserve.generation import Cost, Request, Usage
-from orobserve.telemetry.console import money
-from tests.cli.screens import run
+from orobserve.telemetry.console import Console, money
+from tests.cli.screens import Terminal, run
 from tests.ledger.records import call, stored
 
 if TYPE_CHECKING:
@@ -124,3 +124,19 @@ def test_a_full_disk_is_told_in_a_line(arguments: tuple[str, ...]) -> None:
 
 def test_less_than_nothing_has_its_sign_first() -> None:
     assert [money(Decimal("-0.0021")), money(-3.0), money(None)] == ["-$0.0021", "-$3.00", "?"]
+
+
+@pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_the_line_of_a_call_has_colour_only_where_it_is_welcome(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    out = Terminal()
+    Console(out)(call(1))
+    assert out.getvalue().startswith("\x1b[")
+    monkeypatch.setenv(variable, value)
+    plain = Terminal()
+    Console(plain)(call(1, model="m" * 10_000_000))
+    assert "\x1b" not in plain.getvalue()
+    assert len(plain.getvalue()) < 400
