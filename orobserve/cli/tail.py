@@ -1,4 +1,4 @@
-"""`orobserve tail`: the last calls in the ledger, and then each new one as it is written."""
+"""`orobserve tail`: the last calls in the ledger, and then each new one as it is written; or the dearest ones."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ examples:
   orobserve tail                                    the last ten calls, and new ones until Ctrl-C
   orobserve tail --errors --user ada
   orobserve tail -n 50 --no-follow --session s-42
+  orobserve tail --dearest --since 24h              what was it that cost so much?
   orobserve tail --json | jq 'select(.cost > 0.01)'
 
 A call of which more is learnt later (its cost, say) comes again, marked "(update)". "?" is not known, never 0. A line
@@ -46,6 +47,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type to its
         "-n", "--lines", type=selection.count, default=10, metavar="N", help="how many to begin with (default: 10)"
     )
     command.add_argument("--no-follow", action="store_true", help="end after them")
+    command.add_argument("--dearest", action="store_true", help="those that cost the most instead, the dearest first")
     selection.add_formats(command)
     command.set_defaults(run=run)
 
@@ -62,9 +64,18 @@ def run(options: argparse.Namespace, wait: Callable[[], bool] | None = None) -> 
     with selection.reader(settings) as reader:
         write = _write_json if options.json else _write_csv if options.csv else _write
         follows = None if options.no_follow else wait or _wait
-        for number, (row, is_update) in enumerate(_calls(reader, wanted, options.lines, follows)):
+        found = (
+            _dearest(reader, wanted, options.lines)
+            if options.dearest
+            else _calls(reader, wanted, options.lines, follows)
+        )
+        for number, (row, is_update) in enumerate(found):
             write(row, is_update=is_update, is_first=not number)
     return 0
+
+
+def _dearest(reader: Reader, wanted: Filter, count: int) -> Iterator[tuple[Row, bool]]:
+    return ((row, False) for row in reader.rows(wanted, limit=count, dearest=True))
 
 
 def _calls(reader: Reader, wanted: Filter, count: int, wait: Callable[[], bool] | None) -> Iterator[tuple[Row, bool]]:
@@ -95,7 +106,8 @@ def _wait() -> bool:
 
 def _write(row: Row, *, is_update: bool, is_first: bool) -> None:  # noqa: ARG001 - as the others
     out = sys.stdout
-    begins = table.style(selection.clock(row.started_at)[11:], "dim", out) + (" (update) " if is_update else " ")
+    at, today = selection.clock(row.started_at), selection.clock(time.time_ns())[:10]
+    begins = table.style(at.removeprefix(f"{today} "), "dim", out) + (" (update) " if is_update else " ")
     id_ = calls.shown_id(row.generation_id, out)
     ends = f" · {id_}" if id_ else ""
     text = plain(describe(calls.told(row)) + ends)

@@ -121,10 +121,12 @@ class Reader:
         """Close it."""
         return self._stack.__exit__(*error)
 
-    def rows(self, wanted: Filter | None = None, *, limit: int | None = 100) -> list[Row]:
-        """Return the calls that a filter finds, newest first."""
+    def rows(self, wanted: Filter | None = None, *, limit: int | None = 100, dearest: bool = False) -> list[Row]:
+        """Return the calls that a filter finds, newest first; or the dearest first, which reads them all."""
         condition, values = where(self._narrowed(wanted or Filter()))
-        sql = f"SELECT {_COLUMNS} FROM calls WHERE {condition} ORDER BY started_at DESC, id DESC LIMIT :limit"  # noqa: S608
+        order = "cost_nano DESC, cost_rest DESC, id DESC" if dearest else "started_at DESC, id DESC"
+        priced = " AND cost_nano IS NOT NULL" if dearest else ""
+        sql = f"SELECT {_COLUMNS} FROM calls WHERE {condition}{priced} ORDER BY {order} LIMIT :limit"  # noqa: S608
         found = self._connection.execute(sql, {**values, "limit": -1 if limit is None else limit})
         return [_row(each) for each in found]
 

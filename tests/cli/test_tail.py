@@ -37,7 +37,7 @@ def test_the_last_ones_as_the_console_says_it(capsys: pytest.CaptureFixture[str]
     calls = [call(number) for number in range(12)]
     stored(ledger_path, calls)
     lines = run(capsys, "tail", "--no-follow", "-n", "3").splitlines()
-    assert [line.partition(" ")[2] for line in lines] == [f"{console.line(each)} · {each.id}" for each in calls[9:]]
+    assert [line.split(" ", 2)[2] for line in lines] == [f"{console.line(each)} · {each.id}" for each in calls[9:]]
     assert run(capsys, "tail", "--no-follow", "-n", "0") == ""
 
 
@@ -62,6 +62,13 @@ def test_new_ones_once_and_updates_as_such(capsys: pytest.CaptureFixture[str], l
         ("gen-2", 0.5, True),
         ("gen-late", 0.0042, True),
     ]
+
+
+def test_the_dearest(capsys: pytest.CaptureFixture[str], ledger_path: Path) -> None:
+    costs = [0.25, None, 1e-9, 2.5, 0.25000000000000006, 0.0]
+    stored(ledger_path, [priced(number, cost) for number, cost in enumerate(costs)])
+    found = run(capsys, "tail", "--dearest", "-n", "4", "--json").splitlines()
+    assert [json.loads(line)["generation_id"] for line in found] == ["gen-3", "gen-4", "gen-0", "gen-2"]
 
 
 def test_only_what_is_asked_for(capsys: pytest.CaptureFixture[str], ledger_path: Path) -> None:
