@@ -58,11 +58,11 @@ class Product(DirectExporter):
 
     def until_tried(self, times: int) -> None:
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.tried) >= times, 10), self.tried
+            assert self._changed.wait_for(lambda: len(self.tried) >= times, 60), self.tried
 
     def until_taken(self, count: int) -> None:
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.taken) >= count, 10), (len(self.taken), self.tried[-3:])
+            assert self._changed.wait_for(lambda: len(self.taken) >= count, 60), (len(self.taken), self.tried[-3:])
 
 
 class Office:
