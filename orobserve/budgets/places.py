@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orobserve.budget_settings import bounds
 from orobserve.ledger import money
 from orobserve.ledger.columns import columns
 from orobserve.ledger.filters import Filter
+from orobserve.ledger.money import EXACT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from orobserve.ledger.sums import Sum
 
 COLUMNS = {"user": "user", "key": "api_key", "tag": "tag"}  # what a budget is `by`, as the ledger calls it
-_EXACT = Context(prec=60)
 _REMEMBERED = 50_000  # calls whose cost may still come or change
 
 
@@ -101,7 +101,7 @@ class Seen:
     def _add(self, places: Iterable[Place], cost: Decimal, unpriced: int) -> None:
         for place in places:
             found = self._sums.setdefault(place, Spent())
-            found.cost = _EXACT.add(found.cost, cost)
+            found.cost = EXACT.add(found.cost, cost)
             found.unpriced += unpriced
 
     def spent(self, places: Iterable[Place]) -> dict[Place, Spent]:

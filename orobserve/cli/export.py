@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import dataclass
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from orobserve import config
@@ -13,12 +13,12 @@ from orobserve.cli import formats, selection, table
 from orobserve.cli.output import opened
 from orobserve.cli.progress import progress
 from orobserve.ledger.assembly import path_of
+from orobserve.ledger.money import EXACT
 from orobserve.telemetry.console import is_terminal, money, plain
 
 if TYPE_CHECKING:
     from orobserve.ledger.query import Row
 
-_EXACT = Context(prec=60)
 _EPILOG = """\
 examples:
   orobserve export --since 7d | jq .request.user    whole records, one JSON object a line
@@ -68,7 +68,7 @@ class _Total:
         if row.cost is None:
             self.unpriced += not row.failed
         else:
-            self.cost = _EXACT.add(self.cost or Decimal(0), row.cost)
+            self.cost = EXACT.add(self.cost or Decimal(0), row.cost)
 
 
 def run(options: argparse.Namespace) -> int:

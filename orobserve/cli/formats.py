@@ -46,7 +46,7 @@ class Source:
     def lines(self, count: Count) -> Iterator[str]:
         """Yield whole records as JSON, oldest first; half surrogate pairs are in it as they are."""
         for row, written in scan.written(self.path, self.wanted):
-            yield text_of(written if self.content else codec.encode(privacy.strip(codec.decode(written))))
+            yield codec.text_of(written if self.content else codec.encode(privacy.strip(codec.decode(written))))
             count(row)
 
     def records(self, count: Count) -> Iterator[Generation]:
@@ -60,11 +60,6 @@ class Source:
             count(row)
 
 
-def text_of(written: str | bytes) -> str:
-    """Return what `codec` wrote as text."""
-    return written if isinstance(written, str) else written.decode("utf-8", "surrogatepass")
-
-
 def _jsonl(source: Source, output: Output, count: Count) -> None:
     for line in source.lines(count):
         output.write(escaped(line) + "\n")
@@ -73,8 +68,7 @@ def _jsonl(source: Source, output: Output, count: Count) -> None:
 def _csv(source: Source, output: Output, count: Count) -> None:
     def cells(row: Mapping[str, Any]) -> list[Any]:
         plain = {"started_at": selection.utc(row["started_at"]), "tags": json.dumps(row["tags"], ensure_ascii=False)}
-        spans = {name: None if row[name] is None else row[name] / 1e9 for name in _SECONDS}
-        return list({**row, **plain, **spans}.values())
+        return list({**_seconds(row), **plain}.values())
 
     table.write_csv(output, [field.name for field in _COLUMNS], map(cells, source.rows(count)))
 
@@ -102,7 +96,7 @@ def _parquet(source: Source, output: Output, count: Count) -> None:
             writer.write_table(pa.Table.from_pylist(batch, schema=schema))
 
 
-def _seconds(row: dict[str, Any]) -> dict[str, Any]:
+def _seconds(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, **{name: None if row[name] is None else row[name] / 1e9 for name in _SECONDS}}
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from dataclasses import replace
 from datetime import datetime
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from orobserve import config
@@ -16,6 +16,7 @@ from orobserve.generation import Outcome
 from orobserve.ledger import scan
 from orobserve.ledger.assembly import path_of
 from orobserve.ledger.columns import TOKENS
+from orobserve.ledger.money import EXACT
 from orobserve.telemetry.console import money, plain
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ _SPARED = ("served by", "began", "out", "tokens in", "took", "errors", "user")  
 _TURN_HEAD = ("#", "time", "model", "provider", "tokens in", "cached", "out", "cost", "so far", "took", "result", "id")
 _TURN_SPARED = ("out", "tokens in", "took", "model", "id", "cached")
 _USUAL = Outcome.COMPLETE.value
-_EXACT = Context(prec=60)
 _EPILOG = """\
 examples:
   orobserve sessions                                the last twenty
@@ -123,7 +123,7 @@ def _turns(settings: Config, wanted: Filter, session: str) -> list[dict[str, Any
     providers: dict[str | None, str] = {}
     for row in reversed(rows):
         if row.cost is not None:
-            so_far = _EXACT.add(so_far or Decimal(0), row.cost)
+            so_far = EXACT.add(so_far or Decimal(0), row.cost)
         unpriced += row.cost is None and not row.failed
         before = providers.get(row.model)
         if row.provider:

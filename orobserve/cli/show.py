@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from orobserve import config
 from orobserve.cli import selection, show_content, show_facts, table
-from orobserve.cli.formats import text_of
 from orobserve.errors import ConfigurationError
 from orobserve.ledger import codec, scan
 from orobserve.ledger.assembly import path_of
@@ -66,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     generation = _find(settings, options.id.strip())
     out = sys.stdout
     if options.raw:
-        out.write(escaped(text_of(codec.encode(generation))) + "\n")
+        out.write(escaped(codec.text_of(codec.encode(generation))) + "\n")
     elif options.json:
         table.write_json(out, _report(generation, settings.api_key_labels, options))
     elif options.context:
@@ -94,7 +93,7 @@ def _report(generation: Generation, labels: Mapping[str, str], options: argparse
     content = generation.content
     if options.context:
         return {} if content is None else show_content.context(content)
-    said = json.loads(text_of(codec.encode(generation))).get("content")
+    said = json.loads(codec.text_of(codec.encode(generation))).get("content")
     times = show_facts.timeline(generation)
     told = {_KEYS.get(title, title): each for title, each in show_facts.sections(generation, labels).items()}
     return {**told, "timeline": times, "content": said}

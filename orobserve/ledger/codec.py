@@ -45,12 +45,16 @@ def decode(written: str | bytes) -> Generation:
     Raises:
         ValueError: it is no JSON, or was written by a later version in a way that this one cannot read.
     """
-    text = written if isinstance(written, str) else written.decode("utf-8", "surrogatepass")
-    found = json.loads(text)
+    found = json.loads(text_of(written))
     if not isinstance(found, dict) or found.get(_VERSION_KEY) != VERSION:
         raise ValueError(f"a record of another version than {VERSION}: a newer orobserve reads it")
     record: Generation = _decoder_of(Generation)(found)
     return record
+
+
+def text_of(written: str | bytes) -> str:
+    """Return what was encoded as text, in which halves of surrogate pairs stand as they are."""
+    return written if isinstance(written, str) else written.decode("utf-8", "surrogatepass")
 
 
 def _simple(value: object) -> object:

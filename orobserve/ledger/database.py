@@ -90,19 +90,6 @@ def _is_usable(path: Path, connection: sqlite3.Connection) -> bool:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Do what is in the block as one: whole, or not at all."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-@contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a ledger to read, migrating it where that is due.
 
@@ -169,6 +156,15 @@ def check(path: Path) -> None:
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
         raise sqlite3.DatabaseError(f"database disk image is malformed: {verdict}")
+
+
+def room(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return how many bytes the file takes up, and how many of them are free."""
+    pages, free, size = (
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return pages * size, free * size
 
 
 def inode(path: Path) -> int | None:

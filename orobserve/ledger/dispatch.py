@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from orobserve._guard import guard
 from orobserve.delivery.letters import Fate, weigh
 from orobserve.ledger import codec, database, outbox
+from orobserve.ledger.transactions import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -198,7 +199,7 @@ class Dispatch:
     def _exchange(self, marks: Sequence[_Mark], wanted: dict[_Lane, int]) -> dict[_Lane, list[Claim]]:
         """Write marks, and claim what is wanted, in one transaction."""
         claims: dict[_Lane, list[Claim]] = {}
-        with database.writing(self._path) as connection, database.transaction(connection):
+        with database.writing(self._path) as connection, transaction(connection):
             now = self._clock.epoch()
             self.begin(connection, now)
             for lane in self._lanes:

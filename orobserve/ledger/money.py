@@ -13,7 +13,7 @@ from __future__ import annotations
 from decimal import Context, Decimal
 from typing import NamedTuple
 
-_EXACT = Context(prec=60)
+EXACT = Context(prec=60)  # all digits that a sum of the ledger has
 _REST, HALF = Decimal("1e-27"), 10**9
 _MOST = 1_000_000  # dollars that one call may be said to cost: beyond it, it is no cost
 
@@ -31,14 +31,14 @@ def split(dollars: object) -> Amount | None:
         return None
     if not abs(dollars) <= _MOST:  # NaN is not
         return None
-    units = int(_EXACT.to_integral_value(_EXACT.divide(Decimal(repr(dollars)), _REST)))
+    units = int(EXACT.to_integral_value(EXACT.divide(Decimal(repr(dollars)), _REST)))
     return Amount(*divmod(units, 10**18))
 
 
 def total(nano: int, upper: int, lower: int) -> Decimal:
     """Return the dollars of three sums: of nano-dollars, and of the upper and lower halves of the rests."""
     units = (nano * HALF + upper) * HALF + lower
-    found = _EXACT.multiply(Decimal(units), _REST).normalize(_EXACT)
+    found = EXACT.multiply(Decimal(units), _REST).normalize(EXACT)
     return found or Decimal(0)
 
 

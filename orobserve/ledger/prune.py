@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from orobserve.ledger import database, rollups
 from orobserve.ledger.filters import where
+from orobserve.ledger.transactions import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -126,9 +127,9 @@ def shrink(path: Path, *, advance: Callable[[int], None], pause: Callable[[float
     """
 
     def chunk(connection: sqlite3.Connection) -> int:
-        before = _pragma(connection, "freelist_count")
+        _, before = database.room(connection)
         connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")  # `execute` stops after one page
-        return max(0, before - _pragma(connection, "freelist_count")) * _pragma(connection, "page_size")
+        return max(0, before - database.room(connection)[1])
 
     for count in _in_turns(path, chunk, pause):
         advance(count)
@@ -143,8 +144,7 @@ def room(path: Path) -> tuple[int, int]:
         LedgerError: there is no ledger, or it cannot be read.
     """
     with database.reading(path) as connection:
-        pages, free, size = (_pragma(connection, name) for name in ("page_count", "freelist_count", "page_size"))
-    return pages * size, free * size
+        return database.room(connection)
 
 
 def _in_turns(path: Path, chunk: Callable[[sqlite3.Connection], int], pause: Callable[[float], None]) -> Iterator[int]:
@@ -170,21 +170,10 @@ def _in_turns(path: Path, chunk: Callable[[sqlite3.Connection], int], pause: Cal
 
 def _at_once(connection: sqlite3.Connection, chunk: Callable[[sqlite3.Connection], int]) -> int:
     connection.execute("PRAGMA secure_delete = ON")
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        done = chunk(connection)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    return done
+    with transaction(connection):
+        return chunk(connection)
 
 
 def _used(connection: sqlite3.Connection) -> int:
-    pages, free, size = (_pragma(connection, name) for name in ("page_count", "freelist_count", "page_size"))
-    return (pages - free) * size
-
-
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+    taken, free = database.room(connection)
+    return taken - free

@@ -35,7 +35,7 @@ _PLAIN = (  # columns that are fields of a row as they are
     "response_cache",
     *TOKENS,
 )
-_COLUMNS = f"{', '.join(_PLAIN)}, failed, tags, cost_nano, cost_rest, saving_nano, saving_rest"
+COLUMNS = f"{', '.join(_PLAIN)}, failed, tags, cost_nano, cost_rest, saving_nano, saving_rest"
 
 _USERS = """SELECT session, max(user) FROM calls
     WHERE session IN (SELECT value FROM json_each(:names)) GROUP BY session"""
@@ -126,9 +126,9 @@ class Reader:
         condition, values = where(self._narrowed(wanted or Filter()))
         order = "cost_nano DESC, cost_rest DESC, id DESC" if dearest else "started_at DESC, id DESC"
         priced = " AND cost_nano IS NOT NULL" if dearest else ""
-        sql = f"SELECT {_COLUMNS} FROM calls WHERE {condition}{priced} ORDER BY {order} LIMIT :limit"  # noqa: S608
+        sql = f"SELECT {COLUMNS} FROM calls WHERE {condition}{priced} ORDER BY {order} LIMIT :limit"  # noqa: S608
         found = self._connection.execute(sql, {**values, "limit": -1 if limit is None else limit})
-        return [_row(each) for each in found]
+        return [row_of(each) for each in found]
 
     def _narrowed(self, wanted: Filter) -> Filter:
         """Return the filter for the days alone of which the kept sums know such calls, where no index finds them."""
@@ -196,17 +196,18 @@ class Reader:
             wait: called when there is nothing more: waits as it likes, and returns False to end.
         """
         condition, values = where(wanted or Filter())
-        sql = f"SELECT {_COLUMNS} FROM calls WHERE id > :cursor AND {condition} ORDER BY id LIMIT {_PAGE}"  # noqa: S608
+        sql = f"SELECT {COLUMNS} FROM calls WHERE id > :cursor AND {condition} ORDER BY id LIMIT {_PAGE}"  # noqa: S608
         while True:
             found = self._connection.execute(sql, {**values, "cursor": cursor}).fetchall()
-            for each in map(_row, found):
+            for each in map(row_of, found):
                 cursor = each.id
                 yield each
             if not found and not wait():
                 return
 
 
-def _row(values: Sequence[Any]) -> Row:
+def row_of(values: Sequence[Any]) -> Row:
+    """Return the row of the values of `COLUMNS`."""
     plain = dict(zip(_PLAIN, values, strict=False))
     failed, tags, *amounts = values[len(_PLAIN) :]
     return Row(

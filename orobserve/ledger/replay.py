@@ -11,6 +11,7 @@ from orobserve.ledger import database, outbox
 from orobserve.ledger.dispatch import Dispatch
 from orobserve.ledger.filters import where
 from orobserve.ledger.query import Reader
+from orobserve.ledger.transactions import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,7 @@ def post(path: Path, destination: Destination, wanted: Filter, now: int) -> int:
     with Reader(path) as reader:
         end = reader.cursor()
     while True:
-        with database.writing(path) as connection, database.transaction(connection):
+        with database.writing(path) as connection, transaction(connection):
             number = outbox.address(connection, destination.name, destination.place)
             calls = connection.execute(found, {**values, "last": last, "end": end}).fetchall()
             made = connection.executemany(
@@ -113,7 +114,7 @@ def collect(path: Path, destination: Destination, now: int, *, dead: bool) -> in
         sqlite3.Error: it cannot be written.
     """
     which = f"owner IS NULL AND dead = :dead AND {_OF_NAME}"
-    with database.writing(path) as connection, database.transaction(connection):
+    with database.writing(path) as connection, transaction(connection):
         number = outbox.address(connection, destination.name, destination.place)
         values = {"name": destination.name, "dead": dead, "number": number, "now": now}
         moved = f"UPDATE OR IGNORE outbox SET destination = :number WHERE {which}"  # noqa: S608 - ours
@@ -132,7 +133,7 @@ def discard(path: Path, name: str, *, due: bool) -> int:
         sqlite3.Error: it cannot be written.
     """
     which = "owner IS NULL" if due else "dead = 1"
-    with database.writing(path) as connection, database.transaction(connection):
+    with database.writing(path) as connection, transaction(connection):
         return connection.execute(f"DELETE FROM outbox WHERE {which} AND {_OF_NAME}", {"name": name}).rowcount  # noqa: S608
 
 

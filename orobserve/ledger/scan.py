@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from orobserve.ledger import database
 from orobserve.ledger.filters import Filter, where
-from orobserve.ledger.query import _COLUMNS, _row
+from orobserve.ledger.query import COLUMNS, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,8 +47,8 @@ def rows(path: Path, wanted: Filter) -> Iterator[Row]:
     """
     condition, values = where(wanted)
     with database.reading(path) as connection:
-        sql = f"SELECT {_COLUMNS} FROM calls WHERE {condition} ORDER BY started_at, id"  # noqa: S608
-        yield from map(_row, connection.execute(sql, values))
+        sql = f"SELECT {COLUMNS} FROM calls WHERE {condition} ORDER BY started_at, id"  # noqa: S608
+        yield from map(row_of, connection.execute(sql, values))
 
 
 def written(path: Path, wanted: Filter) -> Iterator[tuple[Row, str | bytes]]:
@@ -59,9 +59,9 @@ def written(path: Path, wanted: Filter) -> Iterator[tuple[Row, str | bytes]]:
     """
     condition, values = where(wanted)
     with database.reading(path) as connection:
-        sql = f"SELECT {_COLUMNS}, record FROM calls JOIN records USING (id) WHERE {condition} ORDER BY started_at, id"  # noqa: S608
+        sql = f"SELECT {COLUMNS}, record FROM calls JOIN records USING (id) WHERE {condition} ORDER BY started_at, id"  # noqa: S608
         for *row, record in connection.execute(sql, values):
-            yield _row(row), record
+            yield row_of(row), record
 
 
 def ids(path: Path, beginning: str, *, limit: int) -> list[str]:

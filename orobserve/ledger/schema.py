@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from orobserve.ledger import rollups
 from orobserve.ledger.columns import TOKENS
+from orobserve.ledger.transactions import transaction
 
 if TYPE_CHECKING:
     import sqlite3
@@ -89,14 +90,8 @@ def migrate(connection: sqlite3.Connection, to: int = VERSION) -> None:
     """Bring a file to a version, in one transaction: whole or not at all, whoever else tries the same."""
     if version_of(connection) >= to:
         return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         for number in range(version_of(connection), to):  # another process may have been quicker
             for statement in STEPS[number]:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number + 1}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise

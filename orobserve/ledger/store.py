@@ -13,6 +13,7 @@ from orobserve.ledger import codec, database, outbox, rollups
 from orobserve.ledger.columns import DAY, columns
 from orobserve.ledger.filters import Filter
 from orobserve.ledger.sums import sums
+from orobserve.ledger.transactions import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +92,7 @@ class Store:
 
     def _write(self, batch: Sequence[tuple[Generation, str | bytes]], now: int) -> list[Posted]:
         with database.writing(self.path) as connection:
-            with database.transaction(connection):
+            with transaction(connection):
                 if self._dispatch is not None:
                     self._dispatch.begin(connection, now)
                 posted = [self._put(connection, generation, written, now) for generation, written in batch]
@@ -130,11 +131,8 @@ class Store:
         if self._keep.days is not None:
             lost += _remove_oldest(connection, _CHUNK, now - self._keep.days * DAY)
         if self._keep.size is not None:
-            pages, free, size = (
-                connection.execute(f"PRAGMA {name}").fetchone()[0]
-                for name in ("page_count", "freelist_count", "page_size")
-            )
-            used = (pages - free) * size
+            taken, free = database.room(connection)
+            used = taken - free
             if used > self._keep.size:
                 calls = sum(each.calls for each in sums(connection, (), Filter()))
                 over = (used - self._keep.size) / used

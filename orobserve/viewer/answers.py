@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import datetime, timezone
-from decimal import Context, Decimal, localcontext
+from decimal import Decimal, localcontext
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from orobserve.errors import ConfigurationError
 from orobserve.ledger.filters import Filter
+from orobserve.ledger.money import EXACT
 from orobserve.viewer import record
 from orobserve.viewer.plain import plain
 from orobserve.viewer.questions import STEPS, step_of
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 _ROWS, _MOST_ROWS = 100, 1_000
 _TURNS = 1_000  # of a session that are shown, the last ones
 _GROUPS = 500
-_EXACT = Context(prec=60)  # all digits that a sum of the ledger has
 _MOST_DRAWN = 400 * STEPS["day"]
 _MILLION = 10**6  # nanoseconds of a millisecond
 
@@ -174,7 +174,7 @@ def _turns(rows: Sequence[Row], total: Sum) -> list[dict[str, Any]]:
     known = [row.cost for row in rows if row.cost is not None]
     unpriced = total.unpriced - len([row for row in rows if row.cost is None and not row.failed])
     turns, provider = [], None
-    with localcontext(_EXACT):
+    with localcontext(EXACT):
         cost = None if total.calls == len(rows) else (total.cost or 0) - sum(known, Decimal(0))
         for row in rows:
             cost = cost if row.cost is None else (cost or 0) + row.cost

@@ -44,9 +44,7 @@ def shown(generation: Generation) -> dict[str, Any]:
 
 def document(generation: Generation) -> dict[str, Any]:
     """Return the record as the ledger keeps it."""
-    written = codec.encode(generation)
-    text = written if isinstance(written, str) else written.decode("utf-8", "surrogatepass")
-    found: dict[str, Any] = json.loads(text)
+    found: dict[str, Any] = json.loads(codec.text_of(codec.encode(generation)))
     return found
 
 

@@ -25,6 +25,7 @@ from orobserve.ledger import codec, database, outbox, replay
 from orobserve.ledger.dispatch import Dispatch
 from orobserve.ledger.filters import Filter
 from orobserve.ledger.store import Keep, Store
+from orobserve.ledger.transactions import transaction
 from tests.benchmarks.ledger import records
 from tests.ledger.offices import Product
 
@@ -74,7 +75,7 @@ def backlog(number: int) -> dict[str, Any]:
         pages = []
         for _ in range(20):
             began = time.perf_counter()
-            with database.writing(path) as connection, database.transaction(connection):
+            with database.writing(path) as connection, transaction(connection):
                 assert len(outbox.claim(connection, 1, 7, 400, 2)) == 400
             pages.append(time.perf_counter() - began)
     return {"fill": round(posting * 1e3), "delivery_states": round(looking * 1e3, 1), "claim 400": _ms(pages)}

@@ -15,6 +15,7 @@ from orobserve.generation import Cost
 from orobserve.ledger import codec, database, outbox
 from orobserve.ledger.outbox import LEASE
 from orobserve.ledger.store import Keep, Store
+from orobserve.ledger.transactions import transaction
 from tests.ledger.records import call, late
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Outboxes(RuleBasedStateMachine):
     @rule(target=receipts, number=st.integers(0, 2))
     def claim(self, number: int) -> tuple[Owner, str, Receipt] | None:
         owner = self.owner(number)
-        with database.writing(self.path) as connection, database.transaction(connection):
+        with database.writing(self.path) as connection, transaction(connection):
             owner.begin(connection, self.now)
             for claimed in outbox.claim(connection, owner.place, owner.number, 1, self.now):
                 key = codec.decode(claimed.record).id or ""
@@ -120,7 +121,7 @@ class Outboxes(RuleBasedStateMachine):
             self.done.add((key, receipt.version))
         if self.holders.get(key) is owner:
             del self.holders[key]
-        with database.writing(self.path) as connection, database.transaction(connection):
+        with database.writing(self.path) as connection, transaction(connection):
             outbox.settle(connection, owner.place, [([receipt], fate, "why")], self.now)
 
     @rule(_lost=consumes(receipts))

@@ -26,7 +26,7 @@ _COLUMNS = {"spent": USD, "per call": USD}
 
 def _figure(title: str, shows: str, window: str | None, **more: object) -> Panel:
     given: dict[str, object] = {"unit": USD, "promql": _SPENT, "sql": _SUM, "width": 4, "height": 4, **more}
-    return Panel(title=title, shows=shows, window=window, **given)  # type: ignore[arg-type]
+    return Panel(title=title, shows=shows, window=window, **given)  # type: ignore[arg-type]  # `more` are fields of Panel
 
 
 def _by(title: str, labels: str, column: str, shows: str, sql: str = "") -> Panel:
