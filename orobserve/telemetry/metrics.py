@@ -214,7 +214,7 @@ def _within(span: SpanContext | None) -> Context:
 
 
 def _is_unpriced(generation: Generation) -> bool:
-    return generation.error is None and (generation.cost is None or generation.cost.total is None)
+    return not generation.failed and (generation.cost is None or generation.cost.total is None)
 
 
 def _billed(cost: Cost | None) -> dict[str, float]:
